@@ -2,7 +2,12 @@
 //!
 //! Pure: no I/O, no clock, no runtime. The same input gives the same output on any machine.
 
+pub mod discovery;
 pub mod error;
+pub mod etag;
 pub mod json;
+pub mod list;
+pub mod query;
+pub mod resource;
 pub mod schema;
 pub mod text;
