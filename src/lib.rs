@@ -1,4 +1,6 @@
 //! Rollcall: a SCIM 2.0 user directory as one binary. ARCHITECTURE.md tells how the rooms fit together.
 
+mod audit;
 pub mod base;
 pub mod scim;
+mod store;

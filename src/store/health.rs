@@ -1,0 +1,135 @@
+//! How the store is: what `status`, `/health` and the supervisor ask.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::base::clock::Timestamp;
+
+/// How the store is at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether writes are taken, and if not, why.
+    pub writable: Result<(), String>,
+    /// Since when the store cannot go on by itself: a failed disk, a state that does not advance.
+    /// After ten seconds a restart is the way out.
+    pub failed_since: Option<Timestamp>,
+    /// The last committed transaction.
+    pub seq: u64,
+    /// The last transaction wholly in the state on disk.
+    pub applied_seq: u64,
+    /// The last transaction that was in the state when it was last synced.
+    pub checkpoint_seq: u64,
+    /// Bytes committed but not yet in the state.
+    pub waiting_bytes: u64,
+    /// Users in all directories.
+    pub users: usize,
+    /// Groups in all directories.
+    pub groups: usize,
+    /// Deleted directories whose data is not wholly gone from the state yet.
+    pub purging: u64,
+    /// Bytes of the commit log on disk.
+    pub log_bytes: u64,
+    /// Bytes of the state on disk, as of the last checkpoint.
+    pub state_bytes: u64,
+    /// Free bytes on the file system.
+    pub free_bytes: u64,
+    /// Whether free space is below the soft mark.
+    pub space_low: bool,
+    /// Reads that found a stored copy lost or damaged since the start.
+    pub damaged_reads: u64,
+    /// What the last start had to do beyond opening.
+    pub rungs: Vec<Rung>,
+}
+
+/// Something a start had to do beyond opening: a rung of the ladder from harmless to rebuilt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rung {
+    /// The disk was full: the reserve was given up so that the start has room.
+    ReserveUsed {
+        /// Bytes gained.
+        bytes: u64,
+    },
+    /// A file that an interrupted start or stop had left behind was removed.
+    LeftoverRemoved {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The last frame of the commit log was incomplete, never acknowledged, and removed.
+    TailCut {
+        /// The segment.
+        file: PathBuf,
+        /// Where the tail began.
+        offset: u64,
+        /// How many bytes it had.
+        bytes: u64,
+    },
+    /// A part of the commit log that this start did not need is damaged.
+    OldSegmentDamaged {
+        /// The segment.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Transactions were replayed from the commit log.
+    Replayed {
+        /// How many.
+        transactions: u64,
+    },
+    /// The state could not be trusted; its own snapshots were dropped and it was opened again.
+    SnapshotsDropped {
+        /// What was wrong.
+        why: String,
+    },
+    /// The state could not be trusted; it was set aside and rebuilt from the commit log.
+    Rebuilt {
+        /// What was wrong.
+        why: String,
+        /// Where the old one is.
+        aside: PathBuf,
+    },
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReserveUsed { bytes } => write!(
+                f,
+                "the disk was full; the reserve of {bytes} bytes was given up to start"
+            ),
+            Self::LeftoverRemoved { file } => {
+                write!(f, "removed the leftover {}", file.display())
+            }
+            Self::TailCut {
+                file,
+                offset,
+                bytes,
+            } => write!(
+                f,
+                "removed an incomplete, never acknowledged frame of {bytes} bytes at byte {offset} \
+                 of {}",
+                file.display()
+            ),
+            Self::OldSegmentDamaged { file, what } => write!(
+                f,
+                "{} is damaged ({what}); this start did not need it, a rebuild would",
+                file.display()
+            ),
+            Self::Replayed { transactions } => {
+                write!(
+                    f,
+                    "replayed {transactions} transactions from the commit log"
+                )
+            }
+            Self::SnapshotsDropped { why } => write!(
+                f,
+                "the state was not usable ({why}); opened it again without its snapshots"
+            ),
+            Self::Rebuilt { why, aside } => write!(
+                f,
+                "the state was not usable ({why}); rebuilt it from the commit log, the old one is \
+                 kept at {}",
+                aside.display()
+            ),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The commit log: what has been appended and synced here is committed, and nothing else is.
+//!
+//! Segments are preallocated files of frames; a frame holds one group of transactions. Numbering,
+//! conditions and meaning are `commit`'s; this folder knows bytes and files.
+
+pub mod frame;
+pub mod group;
+pub mod read;
+pub mod segment;
+pub mod write;
+
+#[cfg(test)]
+mod tests;

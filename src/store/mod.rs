@@ -1,0 +1,291 @@
+//! Durable state: a commit log that makes writes durable, sled behind it as the materialised
+//! state, indexes in memory. Everything above sees commits with expectations, reads, look-ups and
+//! health; nothing of sled or of the log.
+//!
+//! ```text
+//! commit() ──► COMMIT THREAD ── one frame, one sync ──► log/      (what is here is committed)
+//!                  │ publishes
+//!                  ▼
+//! reads ──► memory, cache ─miss─► sled/  ◄── APPLIER THREAD ◄── committed changes
+//! ```
+
+mod applier;
+mod cell;
+pub mod change;
+mod commit;
+pub mod error;
+pub mod health;
+mod index;
+mod keeper;
+mod log;
+mod memory;
+mod queue;
+pub mod record;
+mod replay;
+pub mod row;
+mod space;
+mod staging;
+mod startup;
+mod state;
+mod status;
+pub mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::panic;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::base::clock::Clock;
+use crate::base::ident::IdSource;
+use crate::store::change::Committed;
+use crate::store::change::Transaction;
+use crate::store::commit::Committer;
+use crate::store::commit::Job;
+use crate::store::commit::Prepare;
+use crate::store::commit::Prepared;
+use crate::store::error::CommitError;
+use crate::store::error::OpenError;
+use crate::store::keeper::Bell;
+use crate::store::keeper::Keeper;
+use crate::store::queue::Queue;
+use crate::store::startup::Opened;
+use crate::store::view::View;
+
+/// Transactions that may wait for the commit thread; whoever comes then waits to be let in.
+const JOBS_MAX: usize = 1024;
+/// How long closing waits for the state. A state that stalls must not keep the process alive: the
+/// commit log has everything.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the store has to know to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Its directory; made when missing.
+    pub dir: PathBuf,
+    /// Bytes of one segment of the commit log.
+    pub segment_bytes: u64,
+    /// Bytes of the reserve that a start on a full disk uses up; 0 for none.
+    pub reserve_bytes: u64,
+    /// Free bytes below which health warns.
+    pub free_soft_bytes: u64,
+    /// Free bytes below which writes are refused.
+    pub free_hard_bytes: u64,
+    /// Bytes of records kept in memory.
+    pub cache_bytes: u64,
+}
+
+/// The store. Cheap to clone; reads like a [`View`]; closes when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+/// What the clones share.
+struct Inner {
+    /// The reading half.
+    view: View,
+    /// To the commit thread.
+    jobs: SyncSender<Job>,
+    /// What runs, until it is closed.
+    running: Mutex<Option<Running>>,
+}
+
+/// What runs while the store is open.
+struct Running {
+    /// The commit thread.
+    commit: JoinHandle<()>,
+    /// The applier's thread ends: nothing is ever sent.
+    applied: Receiver<()>,
+    /// The keeper.
+    keeper: JoinHandle<()>,
+    /// Wakes the keeper.
+    bell: Arc<Bell>,
+    /// The way to the applier.
+    queue: Arc<Queue>,
+}
+
+impl Deref for Store {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.0.view
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in `settings.dir`, or makes one. Says through `progress` what takes time.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; the directory is then as it was, or better.
+    pub fn open(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        ids: &dyn IdSource,
+        progress: &(dyn Fn(&str) + Sync),
+    ) -> Result<Self, OpenError> {
+        let opened = startup::open(settings, &*clock, ids, progress)?;
+        start(opened, settings, clock).map_err(OpenError::io("start a thread for", &settings.dir))
+    }
+
+    /// Commits a transaction: when this returns `Ok`, it survives power loss and every reader sees
+    /// it. Waits for the disk, so it belongs on a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError`].
+    pub fn commit(&self, transaction: Transaction) -> Result<Committed, CommitError> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.send(Job::Commit { transaction, reply })?;
+        answer.recv().unwrap_or_else(|_gone| Err(self.gone()))
+    }
+
+    /// Prepares a transaction inside the commit thread, where nobody can come between, and commits
+    /// it. For what met too many conflicts; everybody else waits meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError`]. `Ok(None)` when there was nothing to commit.
+    pub fn commit_with(&self, prepare: Prepare) -> Result<Option<Committed>, CommitError> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.send(Job::With { prepare, reply })?;
+        match answer.recv() {
+            Ok(Prepared::Done(outcome)) => outcome.map(Some),
+            Ok(Prepared::Nothing) => Ok(None),
+            Ok(Prepared::Panicked(payload)) => panic::resume_unwind(payload),
+            Err(_gone) => Err(self.gone()),
+        }
+    }
+
+    /// Closes the store: what is committed is brought into the state, and that is synced. Later
+    /// commits are refused; reads go on.
+    pub fn shutdown(&self) {
+        self.0.close();
+    }
+
+    /// Hands a job to the commit thread.
+    fn send(&self, job: Job) -> Result<(), CommitError> {
+        self.0.jobs.send(job).map_err(|_gone| self.gone())
+    }
+
+    /// Why the commit thread gave no answer: it met a fault with this group, or is no more.
+    fn gone(&self) -> CommitError {
+        match self.0.view.status().failure() {
+            Some(_failure) => CommitError::Failed,
+            None => CommitError::ReadOnly {
+                reason: "it is being closed".to_owned(),
+            },
+        }
+    }
+}
+
+/// Starts the threads of a store that was opened.
+fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Result<Store> {
+    let Opened {
+        lock,
+        store,
+        memory,
+        applier,
+        writer,
+        spares,
+        space,
+        rungs,
+    } = opened;
+    let (seq, applied_seq, purging) = (memory.seq, applier.meta.seq, applier.purging());
+    let state = Arc::clone(&applier.state);
+    let view = View::new(memory, state, settings.cache_bytes, clock, lock);
+    let status = view.status();
+    status.seq.set(seq);
+    status.applied_seq.set(applied_seq);
+    status.purging.set(purging);
+    status.log_bytes.set(writer.log_bytes());
+    status.set_rungs(rungs);
+    let (queue, bell) = (Arc::new(Queue::default()), Arc::new(Bell::default()));
+    let keeper = Keeper {
+        view: view.clone(),
+        bell: Arc::clone(&bell),
+        spares,
+        space,
+        dir: settings.dir.clone(),
+    };
+    // Before the first commit can come: a full disk is known from the start.
+    keeper.look();
+    let (jobs, jobs_in) = mpsc::sync_channel(JOBS_MAX);
+    let committer = Committer {
+        view: view.clone(),
+        writer,
+        store,
+        queue: Arc::clone(&queue),
+        bell: Arc::clone(&bell),
+        jobs: jobs_in,
+    };
+    let applier = applier::Thread {
+        applier,
+        queue: Arc::clone(&queue),
+        view: view.clone(),
+    };
+    let (ending, applied) = mpsc::channel::<()>();
+    named("store-apply", move || {
+        applier.run();
+        drop(ending);
+    })?;
+    let running = Running {
+        commit: named("store-commit", move || committer.run())?,
+        applied,
+        keeper: named("store-keep", move || keeper.run())?,
+        bell,
+        queue,
+    };
+    Ok(Store(Arc::new(Inner {
+        view,
+        jobs,
+        running: Mutex::new(Some(running)),
+    })))
+}
+
+/// Starts a thread with a name.
+fn named(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+impl Inner {
+    /// Ends the threads in the order of the data, once.
+    fn close(&self) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = running.take() else {
+            return;
+        };
+        // The commit thread may be gone already, and with it whoever would read this.
+        drop(self.jobs.send(Job::Stop));
+        running.bell.stop();
+        let ended = [running.commit.join(), running.keeper.join()];
+        running.queue.close();
+        let applied = running.applied.recv_timeout(CLOSE_PATIENCE);
+        if ended.iter().any(Result::is_err) || applied == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::error!("a thread of the store did not end well; the commit log is complete");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A resource as it is stored: a header with all that indexes need, then its JSON as it came. No
+//! JSON is parsed here. The same bytes are in the commit log and in the state.
+
+use std::sync::Arc;
+
+use crate::audit::bytes;
+use crate::audit::bytes::BadBytes;
+use crate::audit::bytes::Input;
+use crate::base::clock::Timestamp;
+use crate::base::ident::Revision;
+use crate::store::change::Index;
+use crate::store::change::NewRecord;
+
+/// Version of the bytes of a stored resource.
+const VERSION: u8 = 1;
+/// Most bytes of a stored resource, header included. Above what any limit of the protocol admits.
+pub(in crate::store) const RECORD_BYTES_MAX: usize = 16 << 20;
+/// Most bytes of one index key.
+pub const KEY_BYTES_MAX: usize = 64 << 10;
+/// Most index keys of one resource.
+pub const KEYS_MAX: usize = 10_000;
+
+/// A resource as readers get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its revision.
+    pub revision: Revision,
+    /// `meta.created`.
+    pub created: Timestamp,
+    /// `meta.lastModified`.
+    pub modified: Timestamp,
+    /// JSON, as `scim::resource` stored it.
+    pub body: Box<[u8]>,
+    /// Checksum of the stored bytes, to compare with the one in memory.
+    pub(in crate::store) crc: u32,
+}
+
+/// The header of a stored resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Header {
+    /// The resource's revision.
+    pub revision: Revision,
+    /// `meta.created`.
+    pub created: Timestamp,
+    /// `meta.lastModified`.
+    pub modified: Timestamp,
+    /// Counts the resources of the appliance in the order of their creation.
+    pub born: u64,
+    /// What the resource can be found by.
+    pub keys: Vec<(Index, Arc<str>)>,
+}
+
+/// The bytes of a stored resource, and what its header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Stored {
+    /// Header and body.
+    pub content: Arc<[u8]>,
+    /// The header, read.
+    pub header: Header,
+    /// Where the body begins.
+    body_at: usize,
+}
+
+impl Stored {
+    /// The bytes of `record`, or nothing when it is larger than the store takes.
+    pub fn new(record: &NewRecord, born: u64) -> Option<Self> {
+        let keys = &record.keys;
+        if keys.len() > KEYS_MAX || keys.iter().any(|(_index, key)| key.len() > KEY_BYTES_MAX) {
+            return None;
+        }
+        let header = Header {
+            revision: record.revision,
+            created: record.created,
+            modified: record.modified,
+            born,
+            keys: keys
+                .iter()
+                .map(|(index, key)| (*index, Arc::from(&**key)))
+                .collect(),
+        };
+        let mut content = Vec::with_capacity(record.body.len().saturating_add(256));
+        header.encode(&mut content);
+        let body_at = content.len();
+        content.extend_from_slice(&record.body);
+        (content.len() <= RECORD_BYTES_MAX).then(|| Self {
+            content: content.into(),
+            header,
+            body_at,
+        })
+    }
+
+    /// Reads what [`Stored::new`] wrote.
+    pub fn decode(content: Arc<[u8]>) -> Result<Self, BadBytes> {
+        let mut input = Input::new(&content);
+        let header = Header::decode(&mut input)?;
+        let body_at = content
+            .len()
+            .checked_sub(input.rest().len())
+            .ok_or(BadBytes)?;
+        Ok(Self {
+            content,
+            header,
+            body_at,
+        })
+    }
+
+    /// The record for readers; `crc` is the checksum of the content.
+    pub fn record(&self, crc: u32) -> Record {
+        Record {
+            revision: self.header.revision,
+            created: self.header.created,
+            modified: self.header.modified,
+            body: self.content.get(self.body_at..).unwrap_or_default().into(),
+            crc,
+        }
+    }
+}
+
+impl Header {
+    /// Appends the header.
+    fn encode(&self, out: &mut Vec<u8>) {
+        bytes::put_u8(out, VERSION);
+        bytes::put_u64(out, self.revision.0);
+        bytes::put_time(out, self.created);
+        bytes::put_time(out, self.modified);
+        bytes::put_u64(out, self.born);
+        bytes::put_count(out, self.keys.len());
+        for (index, key) in &self.keys {
+            bytes::put_u8(out, index.tag());
+            bytes::put_text(out, key);
+        }
+    }
+
+    /// Reads what [`Header::encode`] wrote.
+    fn decode(input: &mut Input<'_>) -> Result<Self, BadBytes> {
+        if input.u8()? != VERSION {
+            return Err(BadBytes);
+        }
+        let revision = Revision(input.u64()?);
+        let created = input.time()?;
+        let modified = input.time()?;
+        let born = input.u64()?;
+        let count = input.count()?;
+        if count > KEYS_MAX {
+            return Err(BadBytes);
+        }
+        let keys = (0..count)
+            .map(|_nth| {
+                let index = Index::of_tag(input.u8()?).ok_or(BadBytes)?;
+                Ok((index, Arc::from(input.text()?)))
+            })
+            .collect::<Result<_, BadBytes>>()?;
+        Ok(Self {
+            revision,
+            created,
+            modified,
+            born,
+            keys,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::base::clock::Timestamp;
+    use crate::base::ident::Revision;
+    use crate::store::change::Index;
+    use crate::store::change::NewRecord;
+    use crate::store::record::KEY_BYTES_MAX;
+    use crate::store::record::RECORD_BYTES_MAX;
+    use crate::store::record::Record;
+    use crate::store::record::Stored;
+
+    /// A record with this key and body.
+    fn record(key: &str, body: &[u8]) -> NewRecord {
+        NewRecord {
+            revision: Revision(4),
+            created: Timestamp::from_millis(1),
+            modified: Timestamp::from_millis(2),
+            keys: vec![(Index::UserName, key.into()), (Index::Email, "".into())],
+            unique: vec![Index::UserName],
+            body: body.into(),
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_back() {
+        for body in [b"".as_slice(), b"{}", &[b'x'; 100_000]] {
+            let stored = Stored::new(&record("mara", body), 9).unwrap();
+            assert_eq!(
+                Stored::decode(Arc::clone(&stored.content)).as_ref(),
+                Ok(&stored)
+            );
+            assert_eq!(
+                stored.record(5),
+                Record {
+                    revision: Revision(4),
+                    created: Timestamp::from_millis(1),
+                    modified: Timestamp::from_millis(2),
+                    body: body.into(),
+                    crc: 5,
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_cut_header_is_refused() {
+        let stored = Stored::new(&record("mara", b""), 9).unwrap();
+        for short in 0..stored.content.len() {
+            let cut = Stored::decode(stored.content[..short].into());
+            assert!(cut.is_err(), "{short}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        let long_key = "k".repeat(KEY_BYTES_MAX + 1);
+        let long_body = vec![b' '; RECORD_BYTES_MAX];
+        assert_eq!(Stored::new(&record(&long_key, b"{}"), 1), None);
+        assert_eq!(Stored::new(&record("k", &long_body), 1), None);
+    }
+}

@@ -1,0 +1,475 @@
+//! sled and nothing but sled: batches in, cells out, checkpoints, its faults contained.
+//!
+//! What was measured about sled 0.34.7 decides what is used of it. `flush` does not sync on Linux,
+//! so a checkpoint syncs the file through a handle of our own. `flush_async` deadlocks,
+//! transactions take a process-wide lock, `export` holds everything in memory, `generate_id` jumps:
+//! none of them is called. Damage shows as a panic as often as an error, so every call is caught.
+
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::Permissions;
+use std::fs::TryLockError;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::PermissionsExt;
+use std::panic;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::audit::bytes;
+use crate::audit::bytes::BadBytes;
+use crate::audit::bytes::Input;
+use crate::base::ident::DirectoryId;
+use crate::store::cell::Key;
+use crate::store::cell::Mark;
+use crate::store::cell::Op;
+use crate::store::cell::Tally;
+use crate::store::cell::VALUE_BYTES_MAX;
+use crate::store::log::frame::StoreId;
+
+/// The newest format of the state this program reads, and the one it writes.
+pub const FORMAT: u32 = 1;
+/// Where the state notes how far it is.
+const META_KEY: &[u8] = b"\0meta";
+/// Bytes of pages sled keeps in memory.
+const PAGE_CACHE_BYTES: u64 = 64 << 20;
+
+/// How long closing waits for sled's threads.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How far the state is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// The store it belongs to.
+    pub store: StoreId,
+    /// The last transaction wholly in it.
+    pub seq: u64,
+    /// How many operations of the next transaction are in it.
+    pub done: u32,
+    /// What it holds.
+    pub tally: Tally,
+}
+
+/// Why the state did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The machine refused.
+    #[error("{0}")]
+    Io(io::Error),
+    /// It is damaged, or sled gave up.
+    #[error("{0}")]
+    Broken(String),
+    /// A newer Rollcall wrote it: its format.
+    #[error("it has the newer format {0}")]
+    Newer(u32),
+}
+
+impl From<sled::Error> for StateError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => Self::Io(error),
+            sled::Error::CollectionNotFound(_)
+            | sled::Error::Unsupported(_)
+            | sled::Error::ReportableBug(_)
+            | sled::Error::Corruption { .. } => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+/// Something in the state is not what any writer of this format writes.
+fn broken(what: impl Into<String>) -> StateError {
+    StateError::Broken(what.into())
+}
+
+/// Calls sled, a panic being an error.
+fn call<T>(sled: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, StateError> {
+    match panic::catch_unwind(AssertUnwindSafe(sled)) {
+        Ok(result) => Ok(result?),
+        Err(payload) => {
+            let text = payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| payload.downcast_ref::<String>().cloned());
+            let text = text.unwrap_or_else(|| "no message".to_owned());
+            Err(broken(format!("sled panicked: {text}")))
+        }
+    }
+}
+
+/// A cell as it was read.
+pub type Found = (Mark, Arc<[u8]>);
+
+/// The materialised state on disk.
+pub struct State {
+    /// sled; there until dropped.
+    db: Option<sled::Db>,
+    /// The file sled writes, once more, to sync it.
+    file: File,
+    /// The directory, to sync it.
+    dir: File,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // sled flushes when dropped, which can fail like any other call. Nothing depends on it.
+        drop(call(|| {
+            drop(db);
+            Ok(())
+        }));
+        self.wait_until_closed();
+    }
+}
+
+impl State {
+    /// Opens the state in `dir`, or makes an empty one.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn open(dir: &Path) -> Result<Self, StateError> {
+        private(dir).map_err(StateError::Io)?;
+        let db = call(|| {
+            sled::Config::new()
+                .path(dir)
+                .cache_capacity(PAGE_CACHE_BYTES)
+                .open()
+        })?;
+        let open = |path: &Path| File::open(path).map_err(StateError::Io);
+        Ok(Self {
+            db: Some(db),
+            file: open(&dir.join("db"))?,
+            dir: open(dir)?,
+        })
+    }
+
+    /// sled.
+    fn db(&self) -> Result<&sled::Db, StateError> {
+        self.db.as_ref().ok_or_else(|| broken("it is closed"))
+    }
+
+    /// Waits until sled has let go of its file. Its threads do so some time after the last handle
+    /// is dropped, and until then nobody else can open it.
+    fn wait_until_closed(&self) {
+        let began = Instant::now();
+        while let Err(TryLockError::WouldBlock) = self.file.try_lock() {
+            if began.elapsed() > CLOSE_PATIENCE {
+                tracing::warn!("sled did not let go of its file");
+                return;
+            }
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    /// How far the state is; nothing when it is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn meta(&self) -> Result<Option<Meta>, StateError> {
+        let db = self.db()?;
+        match call(|| db.get(META_KEY))? {
+            Some(value) => match Meta::decode(&value) {
+                Ok(Ok(meta)) => Ok(Some(meta)),
+                Ok(Err(newer)) => Err(StateError::Newer(newer)),
+                Err(BadBytes) => Err(broken("its own record of how far it is cannot be read")),
+            },
+            None if call(|| Ok(db.is_empty()))? => Ok(None),
+            None => Err(broken("its own record of how far it is is missing")),
+        }
+    }
+
+    /// Makes these changes, and notes that the state is now at `meta`: all of it or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn apply(&self, ops: &[Op], meta: &Meta) -> Result<(), StateError> {
+        let mut batch = sled::Batch::default();
+        for op in ops {
+            let new_parts = op.new.as_ref().map_or(0, |(mark, content)| {
+                for (part, value) in (0..).zip(mark.values(content)) {
+                    batch.insert(op.key.part(part), value);
+                }
+                mark.parts()
+            });
+            for part in new_parts..op.old.map_or(0, Mark::parts) {
+                batch.remove(op.key.part(part));
+            }
+        }
+        batch.insert(META_KEY, meta.encode());
+        let db = self.db()?;
+        call(|| db.apply_batch(batch))
+    }
+
+    /// A cell, checked.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn get(&self, key: &Key) -> Result<Option<Found>, StateError> {
+        let db = self.db()?;
+        let Some(first) = call(|| db.get(key.part(0)))? else {
+            return Ok(None);
+        };
+        let mut cell = Cell::begin(&first)?;
+        for part in 1..cell.mark.parts() {
+            let value = call(|| db.get(key.part(part)))?;
+            cell.content
+                .extend_from_slice(&value.ok_or_else(|| broken("a cell is not whole"))?);
+        }
+        cell.finish(key).map(Some)
+    }
+
+    /// Hands out every cell, checked, in the order of their keys.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`], and what `visit` says.
+    pub fn scan(
+        &self,
+        visit: &mut dyn FnMut(Key, Found) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let mut values = self.db()?.iter();
+        let mut open: Option<(Key, u16, Cell)> = None;
+        while let Some((name, value)) = call(|| values.next().transpose())? {
+            if name.as_ref() == META_KEY {
+                continue;
+            }
+            let (key, part) = Key::decode(&name).ok_or_else(|| broken("a key has no meaning"))?;
+            if part == 0 {
+                finish(open.take(), visit)?;
+                open = Some((key, 1, Cell::begin(&value)?));
+                continue;
+            }
+            match &mut open {
+                Some((of, next, cell)) if *of == key && *next == part => {
+                    cell.content.extend_from_slice(&value);
+                    *next = part.saturating_add(1);
+                }
+                _ => return Err(broken("a value belongs to no cell")),
+            }
+        }
+        finish(open, visit)
+    }
+
+    /// Operations that delete up to `count` cells of a deleted directory.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn purge(&self, directory: DirectoryId, count: usize) -> Result<Vec<Op>, StateError> {
+        let db = self.db()?;
+        let mut ops = Vec::new();
+        for head in Key::purged_with(directory) {
+            let mut values = call(|| Ok(db.scan_prefix(head)))?;
+            while ops.len() < count {
+                let Some((name, value)) = call(|| values.next().transpose())? else {
+                    break;
+                };
+                let (key, part) =
+                    Key::decode(&name).ok_or_else(|| broken("a key has no meaning"))?;
+                if part == 0 {
+                    ops.push(Op {
+                        key,
+                        old: Some(Cell::begin(&value)?.mark),
+                        new: None,
+                        ticket: 0,
+                    });
+                }
+            }
+        }
+        Ok(ops)
+    }
+
+    /// Makes everything applied so far survive power loss.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn checkpoint(&self) -> Result<(), StateError> {
+        let db = self.db()?;
+        call(|| db.flush())?;
+        self.file.sync_data().map_err(StateError::Io)?;
+        self.dir.sync_all().map_err(StateError::Io)
+    }
+
+    /// Bytes on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn bytes(&self) -> Result<u64, StateError> {
+        let db = self.db()?;
+        call(|| db.size_on_disk())
+    }
+}
+
+/// A cell being read.
+struct Cell {
+    /// What its first value says of it.
+    mark: Mark,
+    /// Its content so far.
+    content: Vec<u8>,
+}
+
+impl Cell {
+    /// Reads a cell's first value.
+    fn begin(value: &[u8]) -> Result<Self, StateError> {
+        let (mark, content) = Mark::read(value).ok_or_else(|| broken("a cell has no beginning"))?;
+        let mut cell = Self {
+            mark,
+            content: Vec::with_capacity(usize::from(mark.parts().min(64)) * VALUE_BYTES_MAX),
+        };
+        cell.content.extend_from_slice(content);
+        Ok(cell)
+    }
+
+    /// Checks that the cell is whole.
+    fn finish(self, key: &Key) -> Result<Found, StateError> {
+        if Mark::of(key, &self.content) == self.mark {
+            Ok((self.mark, self.content.into()))
+        } else {
+            Err(broken("the checksum of a cell does not fit its content"))
+        }
+    }
+}
+
+/// Hands out the cell that was being read, when there was one.
+fn finish(
+    open: Option<(Key, u16, Cell)>,
+    visit: &mut dyn FnMut(Key, Found) -> Result<(), StateError>,
+) -> Result<(), StateError> {
+    match open {
+        Some((key, _parts, cell)) => {
+            let found = cell.finish(&key)?;
+            visit(key, found)
+        }
+        None => Ok(()),
+    }
+}
+
+impl Meta {
+    /// A state with nothing in it.
+    pub fn empty(store: StoreId) -> Self {
+        Self {
+            store,
+            seq: 0,
+            done: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The bytes under [`META_KEY`].
+    fn encode(&self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        rest.extend_from_slice(&self.store.0);
+        bytes::put_u64(&mut rest, self.seq);
+        bytes::put_u32(&mut rest, self.done);
+        bytes::put_u64(&mut rest, self.tally.cells);
+        bytes::put_u64(&mut rest, self.tally.hash);
+        let mut out = Vec::new();
+        bytes::put_u32(&mut out, FORMAT);
+        bytes::put_u32(&mut out, crc32fast::hash(&rest));
+        out.extend_from_slice(&rest);
+        out
+    }
+
+    /// Reads what [`Meta::encode`] wrote, or a newer format.
+    fn decode(value: &[u8]) -> Result<Result<Self, u32>, BadBytes> {
+        let mut input = Input::new(value);
+        match input.u32()? {
+            FORMAT => {}
+            newer if newer > FORMAT => return Ok(Err(newer)),
+            _ => return Err(BadBytes),
+        }
+        if input.u32()? != crc32fast::hash(input.rest()) {
+            return Err(BadBytes);
+        }
+        let meta = Self {
+            store: StoreId(input.array()?),
+            seq: input.u64()?,
+            done: input.u32()?,
+            tally: Tally {
+                cells: input.u64()?,
+                hash: input.u64()?,
+            },
+        };
+        input.end()?;
+        Ok(Ok(meta))
+    }
+}
+
+/// Makes the folder, for its owner alone: sled would let everybody on the machine read people's data.
+fn private(dir: &Path) -> io::Result<()> {
+    const MODE: u32 = 0o700;
+    DirBuilder::new().recursive(true).mode(MODE).create(dir)?;
+    fs::set_permissions(dir, Permissions::from_mode(MODE))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::store::cell::Key;
+    use crate::store::cell::Mark;
+    use crate::store::cell::Op;
+    use crate::store::log::frame::StoreId;
+    use crate::store::state::META_KEY;
+    use crate::store::state::Meta;
+    use crate::store::state::State;
+    use crate::store::state::StateError;
+
+    #[test]
+    fn a_newer_state_is_refused_and_a_damaged_note_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        assert_eq!(state.meta().unwrap(), None);
+        let mut meta = Meta::empty(StoreId([7; 16]));
+        meta.seq = 9;
+        state.apply(&[], &meta).unwrap();
+        assert_eq!(state.meta().unwrap(), Some(meta));
+        let mut bytes = meta.encode();
+        bytes[0] = 2;
+        state.db().unwrap().insert(META_KEY, bytes).unwrap();
+        assert!(matches!(state.meta(), Err(StateError::Newer(2))));
+        for at in 0..meta.encode().len() {
+            let mut bytes = meta.encode();
+            bytes[at] ^= 0x80;
+            state.db().unwrap().insert(META_KEY, bytes).unwrap();
+            assert!(state.meta().is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_cell_that_shrinks_leaves_no_part_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let meta = Meta::empty(StoreId([7; 16]));
+        let key = Key::Setting("s".into());
+        let mut old = None;
+        for bytes in [0_usize, 4088, 4089, 100_000, 9000, 1] {
+            let content: Arc<[u8]> = vec![3; bytes].into();
+            let new = Mark::of(&key, &content);
+            let op = Op {
+                key: key.clone(),
+                old,
+                new: Some((new, Arc::clone(&content))),
+                ticket: 0,
+            };
+            state.apply(&[op], &meta).unwrap();
+            assert_eq!(state.get(&key).unwrap(), Some((new, content)), "{bytes}");
+            let values = state.db().unwrap().len();
+            assert_eq!(values, usize::from(new.parts()) + 1, "{bytes}");
+            old = Some(new);
+        }
+        let key_part = key.part(0);
+        state.db().unwrap().insert(key_part, b"damaged!x").unwrap();
+        assert!(matches!(state.get(&key), Err(StateError::Broken(_))));
+    }
+}

@@ -1,0 +1,423 @@
+//! Reading: what everybody outside the commit thread sees. Nothing here waits for a disk write;
+//! everything acknowledged is visible at once.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::RwLockReadGuard;
+use std::sync::RwLockWriteGuard;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::base::clock::Clock;
+use crate::base::ident::DirectoryId;
+use crate::base::ident::DirectoryName;
+use crate::base::ident::ResourceId;
+use crate::base::ident::Revision;
+use crate::base::ident::TokenId;
+use crate::scim::schema::ResourceKind;
+use crate::store::cell::Key;
+use crate::store::cell::Op;
+use crate::store::change::Index;
+use crate::store::error::StoreError;
+use crate::store::health::Health;
+use crate::store::log::group::Logged;
+use crate::store::log::group::Made;
+use crate::store::memory::Memory;
+use crate::store::memory::Shelf;
+use crate::store::queue::Work;
+use crate::store::record::Record;
+use crate::store::record::Stored;
+use crate::store::row::DirectoryRow;
+use crate::store::row::TokenRow;
+use crate::store::space::Room;
+use crate::store::state::State;
+use crate::store::state::StateError;
+use crate::store::status::Status;
+
+/// How often a read starts over because the resource changed under it.
+const READS_MAX: u32 = 64;
+/// Bytes a cached record takes beyond its body.
+const CACHE_ENTRY_BYTES: u64 = 160;
+/// Bytes of a record, to guess how many the cache will hold.
+const RECORD_BYTES_GUESS: u64 = 1500;
+
+/// Names a resource.
+type ResourceKey = (DirectoryId, ResourceKind, ResourceId);
+
+/// Weighs records by the memory they take.
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<ResourceKey, Arc<Record>> for Weight {
+    fn weight(&self, _key: &ResourceKey, record: &Arc<Record>) -> u64 {
+        let body = u64::try_from(record.body.len()).unwrap_or(u64::MAX);
+        body.saturating_add(CACHE_ENTRY_BYTES)
+    }
+}
+
+/// What memory alone says of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cached {
+    /// It does not exist.
+    Absent,
+    /// This is it.
+    Hit(Arc<Record>),
+    /// It exists, on disk.
+    Cold,
+}
+
+/// What all parts of the store share.
+struct Shared {
+    /// The published state.
+    memory: RwLock<Memory>,
+    /// Records read or written lately. Never trusted: what it gives is compared with the slot.
+    cache: Cache<ResourceKey, Arc<Record>, Weight>,
+    /// The state on disk.
+    state: Arc<State>,
+    /// What the threads tell.
+    status: Status,
+    /// The time.
+    clock: Arc<dyn Clock>,
+    /// The lock of the store's directory. Last, so that it is held until the state is closed.
+    _lock: File,
+}
+
+/// The reading half of the store. Cheap to clone.
+#[derive(Clone)]
+pub struct View(Arc<Shared>);
+
+impl View {
+    /// The view over these parts.
+    pub(in crate::store) fn new(
+        memory: Memory,
+        state: Arc<State>,
+        cache_bytes: u64,
+        clock: Arc<dyn Clock>,
+        lock: File,
+    ) -> Self {
+        let guess = cache_bytes / RECORD_BYTES_GUESS;
+        let guess = usize::try_from(guess).unwrap_or(usize::MAX).max(16);
+        Self(Arc::new(Shared {
+            memory: RwLock::new(memory),
+            cache: Cache::with_weighter(guess, cache_bytes, Weight),
+            state,
+            status: Status::default(),
+            clock,
+            _lock: lock,
+        }))
+    }
+
+    /// The published state. A panic while it was written stops the commit thread, so what is left
+    /// is at worst the beginning of one group, and reading goes on.
+    pub(in crate::store) fn memory(&self) -> RwLockReadGuard<'_, Memory> {
+        self.0.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The published state, to change.
+    fn memory_mut(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.0
+            .memory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state on disk, to damage it.
+    #[cfg(test)]
+    pub(in crate::store) fn state(&self) -> &State {
+        &self.0.state
+    }
+
+    /// What the threads tell.
+    pub(in crate::store) fn status(&self) -> &Status {
+        &self.0.status
+    }
+
+    /// The time.
+    pub(in crate::store) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    /// Publishes a group of transactions that begins with number `first`, all at once.
+    pub(in crate::store) fn publish(&self, first: u64, group: &[Logged]) -> Vec<Work> {
+        let mut memory = self.memory_mut();
+        (first..)
+            .zip(group)
+            .map(|(seq, logged)| Work::new(seq, memory.apply(seq, logged)))
+            .collect()
+    }
+
+    /// Puts what a group wrote into the cache, and takes out what it deleted.
+    pub(in crate::store) fn warm(&self, group: &[Logged]) {
+        for change in group.iter().flat_map(|logged| &logged.changes) {
+            match change {
+                Made::PutResource {
+                    directory,
+                    kind,
+                    id,
+                    ..
+                } => {
+                    if let Cached::Hit(record) = self.resource_cached(*directory, *kind, *id) {
+                        self.0.cache.insert((*directory, *kind, *id), record);
+                    }
+                }
+                Made::DeleteResource {
+                    directory,
+                    kind,
+                    id,
+                } => {
+                    self.0.cache.remove(&(*directory, *kind, *id));
+                }
+                Made::PutToken(_)
+                | Made::PutDirectory(_)
+                | Made::DeleteDirectory(_)
+                | Made::PutSetting { .. } => {}
+            }
+        }
+    }
+
+    /// Forgets that these changes wait for the state on disk.
+    pub(in crate::store) fn settle(&self, ops: &[Op]) {
+        self.memory_mut().settle(ops.iter());
+    }
+
+    /// Calls `read` with the resources of one kind in a directory, when the directory exists.
+    fn shelf<T>(
+        &self,
+        directory: DirectoryId,
+        kind: ResourceKind,
+        read: impl FnOnce(&Shelf) -> T,
+    ) -> Option<T> {
+        let memory = self.memory();
+        let directory = memory.directories.get(&directory)?;
+        Some(read(directory.shelf(kind)))
+    }
+
+    /// What memory alone says of a resource, with what the state on disk must hold when it is cold.
+    fn look(&self, key: ResourceKey) -> (Cached, Option<(Revision, u32)>) {
+        let (directory, kind, id) = key;
+        let known = self.shelf(directory, kind, |shelf| {
+            let slot = shelf.indexes.get(id)?;
+            let pending = shelf.pending.get(&id).map(|pending| &pending.record);
+            Some(((slot.revision, slot.mark.crc), pending.cloned()))
+        });
+        match known.flatten() {
+            None => (Cached::Absent, None),
+            Some((expected, Some(record))) => (Cached::Hit(record), Some(expected)),
+            Some((expected, None)) => {
+                let cached = self.0.cache.get(&key);
+                let fits = cached.filter(|record| (record.revision, record.crc) == expected);
+                (fits.map_or(Cached::Cold, Cached::Hit), Some(expected))
+            }
+        }
+    }
+
+    /// A resource, from memory only: never blocks on a disk.
+    pub fn resource_cached(
+        &self,
+        directory: DirectoryId,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Cached {
+        self.look((directory, kind, id)).0
+    }
+
+    /// A resource. May read the disk; what comes from there must have the revision and the
+    /// checksum that memory knows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], about this resource only.
+    pub fn resource(
+        &self,
+        directory: DirectoryId,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let key = (directory, kind, id);
+        let mut unfit = None;
+        for _read in 0..READS_MAX {
+            let expected = match self.look(key) {
+                (Cached::Absent, _) => return Ok(None),
+                (Cached::Hit(record), _) => return Ok(Some(record)),
+                (Cached::Cold, expected) => expected,
+            };
+            // The same slot twice, and no fitting copy behind it: nobody changed it meanwhile.
+            if unfit == Some(expected) {
+                break;
+            }
+            match self.read_cold(key) {
+                Ok(Some(record)) if Some((record.revision, record.crc)) == expected => {
+                    self.0.cache.insert(key, Arc::clone(&record));
+                    return Ok(Some(record));
+                }
+                Err(StateError::Io(error)) => {
+                    let why = error.to_string();
+                    return Err(StoreError::Unreadable { id, why });
+                }
+                Ok(_) | Err(StateError::Broken(_) | StateError::Newer(_)) => {
+                    unfit = Some(expected);
+                }
+            }
+        }
+        self.0.status.damaged_reads.count();
+        tracing::error!(resource.id = %id, "the stored copy of {id} is lost or damaged");
+        Err(StoreError::Damaged(id))
+    }
+
+    /// A resource as the state on disk has it.
+    fn read_cold(&self, key: ResourceKey) -> Result<Option<Arc<Record>>, StateError> {
+        let (directory, kind, id) = key;
+        let found = self.0.state.get(&Key::Resource(directory, kind, id))?;
+        Ok(found.and_then(|(mark, content)| {
+            let stored = Stored::decode(content).ok()?;
+            Some(Arc::new(stored.record(mark.crc)))
+        }))
+    }
+
+    /// The resources with this key, folded as the index wants it, oldest first.
+    pub fn lookup(
+        &self,
+        directory: DirectoryId,
+        kind: ResourceKind,
+        index: Index,
+        key: &str,
+    ) -> Vec<ResourceId> {
+        self.shelf(directory, kind, |shelf| shelf.indexes.lookup(index, key))
+            .unwrap_or_default()
+    }
+
+    /// How many resources there are, and `count` of them in order of creation after the first
+    /// `offset`.
+    pub fn page(
+        &self,
+        directory: DirectoryId,
+        kind: ResourceKind,
+        offset: usize,
+        count: usize,
+    ) -> (usize, Vec<ResourceId>) {
+        self.shelf(directory, kind, |shelf| {
+            (shelf.indexes.count(), shelf.indexes.page(offset, count))
+        })
+        .unwrap_or_default()
+    }
+
+    /// How many resources there are.
+    pub fn count(&self, directory: DirectoryId, kind: ResourceKind) -> usize {
+        self.shelf(directory, kind, |shelf| shelf.indexes.count())
+            .unwrap_or_default()
+    }
+
+    /// All directories, by name.
+    pub fn directories(&self) -> Vec<Arc<DirectoryRow>> {
+        let memory = self.memory();
+        let rows = memory.directories.values();
+        let mut rows: Vec<_> = rows.map(|found| Arc::clone(&found.held.row)).collect();
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        rows
+    }
+
+    /// The directory of that name.
+    pub fn directory(&self, name: &DirectoryName) -> Option<Arc<DirectoryRow>> {
+        let memory = self.memory();
+        let id = memory.names.get(name)?;
+        Some(Arc::clone(&memory.directories.get(id)?.held.row))
+    }
+
+    /// The directory of that number.
+    pub fn directory_by_id(&self, id: DirectoryId) -> Option<Arc<DirectoryRow>> {
+        let memory = self.memory();
+        Some(Arc::clone(&memory.directories.get(&id)?.held.row))
+    }
+
+    /// The number of a directory's last history entry; 0 when it has none.
+    #[cfg(test)]
+    pub fn history_last(&self, id: DirectoryId) -> u64 {
+        let memory = self.memory();
+        memory
+            .directories
+            .get(&id)
+            .map_or(0, |found| found.history.0)
+    }
+
+    /// A token.
+    pub fn token(&self, id: TokenId) -> Option<Arc<TokenRow>> {
+        let memory = self.memory();
+        Some(Arc::clone(&memory.tokens.get(&id)?.row))
+    }
+
+    /// The tokens of a directory, oldest first.
+    pub fn tokens(&self, directory: DirectoryId) -> Vec<Arc<TokenRow>> {
+        self.tokens_of(Some(directory))
+    }
+
+    /// The appliance's own tokens, oldest first.
+    #[cfg(test)]
+    pub fn appliance_tokens(&self) -> Vec<Arc<TokenRow>> {
+        self.tokens_of(None)
+    }
+
+    /// The tokens of a directory or of the appliance, oldest first.
+    fn tokens_of(&self, directory: Option<DirectoryId>) -> Vec<Arc<TokenRow>> {
+        let memory = self.memory();
+        let rows = memory.tokens.values().map(|held| &held.row);
+        let rows = rows.filter(|row| row.directory == directory);
+        let mut rows: Vec<_> = rows.map(Arc::clone).collect();
+        rows.sort_by_key(|row| (row.created, row.id));
+        rows
+    }
+
+    /// A setting.
+    pub fn setting(&self, name: &str) -> Option<Arc<[u8]>> {
+        let memory = self.memory();
+        Some(Arc::clone(&memory.settings.get(name)?.row))
+    }
+
+    /// Why no writes are taken, when none are.
+    pub(in crate::store) fn refusal(&self) -> Option<String> {
+        if let Some(failure) = self.0.status.failure() {
+            return Some(failure.reason);
+        }
+        (self.0.status.room() == Room::Full).then(|| {
+            "the disk is nearly full; writes resume by themselves once there is room".to_owned()
+        })
+    }
+
+    /// How the store is.
+    pub fn health(&self) -> Health {
+        let status = &self.0.status;
+        let count = |kind| {
+            let memory = self.memory();
+            let directories = memory.directories.values();
+            directories
+                .map(|found| found.shelf(kind).indexes.count())
+                .sum()
+        };
+        // A slow step holds nothing up as long as nothing waits for it: a checkpoint on a busy disk.
+        let stalled = || {
+            status
+                .stalled_since()
+                .filter(|_| status.waiting_bytes.get() > 0)
+        };
+        let failed_since = status.failure().map(|failure| failure.since);
+        Health {
+            writable: self.refusal().map_or(Ok(()), Err),
+            failed_since: failed_since.or_else(stalled),
+            seq: status.seq.get(),
+            applied_seq: status.applied_seq.get(),
+            checkpoint_seq: status.checkpoint_seq.get(),
+            waiting_bytes: status.waiting_bytes.get(),
+            users: count(ResourceKind::User),
+            groups: count(ResourceKind::Group),
+            purging: status.purging.get(),
+            log_bytes: status.log_bytes.get(),
+            state_bytes: status.state_bytes.get(),
+            free_bytes: status.free_bytes.get(),
+            space_low: status.room() != Room::Enough,
+            damaged_reads: status.damaged_reads.get(),
+            rungs: status.rungs(),
+        }
+    }
+}
