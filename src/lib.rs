@@ -4,3 +4,4 @@ mod audit;
 pub mod base;
 pub mod scim;
 mod store;
+mod telemetry;
