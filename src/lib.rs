@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod base;
+mod http;
 pub mod scim;
 mod store;
 mod telemetry;

@@ -1,0 +1,5 @@
+//! The listener over real sockets and real TLS, with a service that shows what it was given.
+
+mod bounds;
+mod harness;
+mod versions;
