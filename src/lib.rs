@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 pub mod base;
+mod directory;
 mod http;
 pub mod scim;
 mod store;
