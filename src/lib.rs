@@ -1,5 +1,6 @@
 //! Rollcall: a SCIM 2.0 user directory as one binary. ARCHITECTURE.md tells how the rooms fit together.
 
+mod admin;
 mod audit;
 mod auth;
 pub mod base;
