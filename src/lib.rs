@@ -1,6 +1,7 @@
 //! Rollcall: a SCIM 2.0 user directory as one binary. ARCHITECTURE.md tells how the rooms fit together.
 
 mod admin;
+mod api;
 mod audit;
 mod auth;
 pub mod base;
