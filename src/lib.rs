@@ -5,6 +5,7 @@ mod api;
 mod audit;
 mod auth;
 pub mod base;
+pub mod config;
 mod directory;
 mod http;
 pub mod scim;
