@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 pub mod base;
 pub mod config;
+pub mod control;
 mod directory;
 mod http;
 pub mod scim;

@@ -1,0 +1,473 @@
+//! What is said over the sockets: one conversation is one connection.
+//!
+//! ```text
+//! client → {"protocol":1,"program":"rollcall 0.1.0","name":"joy"} LF    the hello
+//! client → {"verb":"directory.create","name":"entra",…} LF              one request
+//! server → {"ok":…} LF   or   {"error":{"kind":…,"what":…,…}} LF        its reply, then the end
+//! ```
+//!
+//! The hello may gain members; a server of another version must still be able to answer it. The
+//! numbers of the protocol change when an old client would misunderstand a new server.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value;
+use zeroize::Zeroize;
+
+/// The version spoken here.
+pub const PROTOCOL: u32 = 1;
+/// Longest hello and longest request, in bytes, without the line's end.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Longest reply that a client reads, in bytes.
+pub const REPLY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Longest stated name, in characters.
+pub const NAME_CHARS_MAX: usize = 64;
+
+/// The first line of a client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version the client speaks.
+    pub protocol: u32,
+    /// The client's program, for the log.
+    #[serde(default)]
+    pub program: String,
+    /// The name the person stated; nobody has checked it.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// The profile of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProfileName {
+    /// Forgiving as Entra needs it.
+    Entra,
+    /// By the letter of the RFCs.
+    Strict,
+}
+
+/// What a directory's token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScopeName {
+    /// Read and write.
+    Provision,
+    /// Read.
+    Read,
+}
+
+/// The text of a token on its way to be verified: not printed, wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenText(String);
+
+impl TokenText {
+    /// Takes the text into keeping.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself. Every caller is a place to review.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(token)")
+    }
+}
+
+impl Drop for TokenText {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// What a client asks for: the use cases of the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", deny_unknown_fields)]
+pub enum Request {
+    /// One screen about the whole appliance.
+    #[serde(rename = "status")]
+    Status {},
+    /// Makes a directory.
+    #[serde(rename = "directory.create")]
+    DirectoryCreate {
+        /// Its name.
+        name: String,
+        /// Whether it has no groups.
+        users_only: bool,
+        /// How forgiving it is.
+        profile: ProfileName,
+    },
+    /// All directories.
+    #[serde(rename = "directory.list")]
+    DirectoryList {},
+    /// One directory.
+    #[serde(rename = "directory.show")]
+    DirectoryShow {
+        /// Its name.
+        name: String,
+    },
+    /// Lets clients in again.
+    #[serde(rename = "directory.enable")]
+    DirectoryEnable {
+        /// Its name.
+        name: String,
+    },
+    /// Keeps everything and lets no client in.
+    #[serde(rename = "directory.disable")]
+    DirectoryDisable {
+        /// Its name.
+        name: String,
+    },
+    /// Removes a directory with its users, groups and tokens.
+    #[serde(rename = "directory.delete")]
+    DirectoryDelete {
+        /// Its name.
+        name: String,
+    },
+    /// Makes a token; the reply is the only place where its text is ever seen.
+    #[serde(rename = "token.create")]
+    TokenCreate {
+        /// The directory's name.
+        directory: String,
+        /// What it may do.
+        scope: ScopeName,
+        /// What the operator calls it.
+        #[serde(default)]
+        label: Option<String>,
+        /// Seconds from now until it stops working; absent = never.
+        #[serde(default)]
+        expires_after_s: Option<u64>,
+    },
+    /// All tokens.
+    #[serde(rename = "token.list")]
+    TokenList {
+        /// Only those of this directory.
+        #[serde(default)]
+        directory: Option<String>,
+    },
+    /// One token.
+    #[serde(rename = "token.show")]
+    TokenShow {
+        /// Its id, or the beginning of it.
+        id: String,
+    },
+    /// Whether a token's text would be accepted, and why not.
+    #[serde(rename = "token.verify")]
+    TokenVerify {
+        /// The text.
+        token: TokenText,
+    },
+    /// Makes a token useless, at once and for ever.
+    #[serde(rename = "token.revoke")]
+    TokenRevoke {
+        /// Its id, or the beginning of it.
+        id: String,
+        /// Why, for the audit.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Users of one directory or of all.
+    #[serde(rename = "user.list")]
+    UserList {
+        /// The directory's name; absent = all directories.
+        #[serde(default)]
+        directory: Option<String>,
+        /// Only those that match this SCIM filter.
+        #[serde(default)]
+        filter: Option<String>,
+        /// How many at most; absent = as many as the server likes.
+        #[serde(default)]
+        limit: Option<u32>,
+        /// The `next` of the page before.
+        #[serde(default)]
+        after: Option<String>,
+    },
+    /// One user.
+    #[serde(rename = "user.show")]
+    UserShow {
+        /// The directory's name; absent = all directories.
+        #[serde(default)]
+        directory: Option<String>,
+        /// The user's id or userName.
+        user: String,
+    },
+    /// Groups of one directory or of all.
+    #[serde(rename = "group.list")]
+    GroupList {
+        /// The directory's name; absent = all directories.
+        #[serde(default)]
+        directory: Option<String>,
+        /// Only those that match this SCIM filter.
+        #[serde(default)]
+        filter: Option<String>,
+        /// How many at most; absent = as many as the server likes.
+        #[serde(default)]
+        limit: Option<u32>,
+        /// The `next` of the page before.
+        #[serde(default)]
+        after: Option<String>,
+    },
+    /// One group.
+    #[serde(rename = "group.show")]
+    GroupShow {
+        /// The directory's name; absent = all directories.
+        #[serde(default)]
+        directory: Option<String>,
+        /// The group's id or displayName.
+        group: String,
+    },
+}
+
+impl Request {
+    /// Every verb.
+    pub const VERBS: [&str; 16] = [
+        "status",
+        "directory.create",
+        "directory.list",
+        "directory.show",
+        "directory.enable",
+        "directory.disable",
+        "directory.delete",
+        "token.create",
+        "token.list",
+        "token.show",
+        "token.verify",
+        "token.revoke",
+        "user.list",
+        "user.show",
+        "group.list",
+        "group.show",
+    ];
+
+    /// The verb of this request.
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Status {} => "status",
+            Self::DirectoryCreate { .. } => "directory.create",
+            Self::DirectoryList {} => "directory.list",
+            Self::DirectoryShow { .. } => "directory.show",
+            Self::DirectoryEnable { .. } => "directory.enable",
+            Self::DirectoryDisable { .. } => "directory.disable",
+            Self::DirectoryDelete { .. } => "directory.delete",
+            Self::TokenCreate { .. } => "token.create",
+            Self::TokenList { .. } => "token.list",
+            Self::TokenShow { .. } => "token.show",
+            Self::TokenVerify { .. } => "token.verify",
+            Self::TokenRevoke { .. } => "token.revoke",
+            Self::UserList { .. } => "user.list",
+            Self::UserShow { .. } => "user.show",
+            Self::GroupList { .. } => "group.list",
+            Self::GroupShow { .. } => "group.show",
+        }
+    }
+
+    /// What a request that changes something is about: a name or an id, which are no secrets. Empty
+    /// for the others.
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::DirectoryCreate { name, .. }
+            | Self::DirectoryEnable { name }
+            | Self::DirectoryDisable { name }
+            | Self::DirectoryDelete { name } => name,
+            Self::TokenCreate { directory, .. } => directory,
+            Self::TokenRevoke { id, .. } => id,
+            Self::Status {}
+            | Self::DirectoryList {}
+            | Self::DirectoryShow { .. }
+            | Self::TokenList { .. }
+            | Self::TokenShow { .. }
+            | Self::TokenVerify { .. }
+            | Self::UserList { .. }
+            | Self::UserShow { .. }
+            | Self::GroupList { .. }
+            | Self::GroupShow { .. } => "",
+        }
+    }
+
+    /// Whether the request changes something: the read-only socket refuses those.
+    pub const fn changes(&self) -> bool {
+        match self {
+            Self::DirectoryCreate { .. }
+            | Self::DirectoryEnable { .. }
+            | Self::DirectoryDisable { .. }
+            | Self::DirectoryDelete { .. }
+            | Self::TokenCreate { .. }
+            | Self::TokenRevoke { .. } => true,
+            Self::Status {}
+            | Self::DirectoryList {}
+            | Self::DirectoryShow { .. }
+            | Self::TokenList { .. }
+            | Self::TokenShow { .. }
+            | Self::TokenVerify { .. }
+            | Self::UserList { .. }
+            | Self::UserShow { .. }
+            | Self::GroupList { .. }
+            | Self::GroupShow { .. } => false,
+        }
+    }
+
+    /// Reads a request's line.
+    ///
+    /// # Errors
+    ///
+    /// The failure to reply with.
+    pub fn parse(line: &[u8]) -> Result<Self, Failure> {
+        let value: Value = serde_json::from_slice(line).map_err(|error| not_json(&error))?;
+        let verb = value.get("verb").and_then(Value::as_str);
+        let Some(verb) = verb else {
+            return Err(Failure::new(
+                FailureKind::Protocol,
+                "the request has no verb".to_owned(),
+            ));
+        };
+        if !Self::VERBS.contains(&verb) {
+            return Err(Failure::new(
+                FailureKind::UnknownVerb,
+                format!("rollcall does not know the verb {verb:?}"),
+            )
+            .why("the command is of a newer version than the running rollcall".to_owned())
+            .fix("restart rollcall, so that it runs the installed version".to_owned()));
+        }
+        let verb = verb.to_owned();
+        serde_json::from_value(value).map_err(|error| {
+            Failure::new(
+                FailureKind::Invalid,
+                format!("the request {verb} is not as it should be"),
+            )
+            .why(error.to_string())
+        })
+    }
+}
+
+impl Hello {
+    /// Reads a hello's line and checks the version.
+    ///
+    /// # Errors
+    ///
+    /// The failure to reply with.
+    pub fn parse(line: &[u8]) -> Result<Self, Failure> {
+        let hello: Self = serde_json::from_slice(line).map_err(|error| not_json(&error))?;
+        if hello.protocol != PROTOCOL {
+            return Err(Failure::new(
+                FailureKind::Protocol,
+                format!(
+                    "the command speaks version {} of the socket's protocol, the running \
+                     rollcall (version {}) speaks {PROTOCOL}",
+                    hello.protocol,
+                    env!("CARGO_PKG_VERSION")
+                ),
+            )
+            .why("command and running rollcall are of different versions".to_owned())
+            .fix("restart rollcall, so that it runs the installed version".to_owned()));
+        }
+        Ok(hello)
+    }
+}
+
+/// The line is not JSON of the expected form.
+fn not_json(error: &serde_json::Error) -> Failure {
+    Failure::new(
+        FailureKind::Protocol,
+        "what arrived is not the protocol of this socket".to_owned(),
+    )
+    .why(error.to_string())
+}
+
+/// What a request came to.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reply {
+    /// It was done; what it yields. May hold a new token's text.
+    Ok(Value),
+    /// It was not done.
+    Error(Failure),
+}
+
+impl fmt::Debug for Reply {
+    /// Leaves the value out: it may hold a token's text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok(_) => f.write_str("Ok(..)"),
+            Self::Error(failure) => failure.fmt(f),
+        }
+    }
+}
+
+/// What kind of failure: decides the exit code of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The request cannot be right, whatever the state.
+    Invalid,
+    /// What it names is not there.
+    NotFound,
+    /// The state forbids it.
+    Conflict,
+    /// Not through this socket.
+    NotPermitted,
+    /// Not now: storage refuses writes, or too much is going on.
+    Unavailable,
+    /// The server does not know the verb.
+    UnknownVerb,
+    /// Client and server do not understand each other.
+    Protocol,
+    /// Nobody listens. Only a client says so.
+    Unreachable,
+    /// Something failed that should not; the log knows more. Also every kind this version does
+    /// not know.
+    #[serde(other)]
+    Internal,
+}
+
+/// Why a request was not carried out, in words for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{what}")]
+pub struct Failure {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// What happened.
+    pub what: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+    /// Under which id the log knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+impl Failure {
+    /// A failure of which no more is said.
+    pub const fn new(kind: FailureKind, what: String) -> Self {
+        Self {
+            kind,
+            what,
+            why: None,
+            fix: None,
+            id: None,
+        }
+    }
+
+    /// Says why.
+    #[must_use]
+    pub fn why(mut self, why: String) -> Self {
+        self.why = Some(why);
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn fix(mut self, fix: String) -> Self {
+        self.fix = Some(fix);
+        self
+    }
+}
