@@ -1,0 +1,7 @@
+//! The `rollcall` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rollcall::cli::main()
+}
