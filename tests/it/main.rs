@@ -1,0 +1,40 @@
+//! All integration tests as modules of one binary: it links once.
+//!
+//! `harness` and `wire` are what the others stand on; only `harness` knows how an appliance is started.
+#![expect(
+    clippy::string_slice,
+    reason = "a test that cuts a text wrongly fails, and that is all"
+)]
+
+#[cfg(test)]
+mod auth;
+#[cfg(test)]
+mod bad_bodies;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod dice;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod operator;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod sources;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod wire;

@@ -1,0 +1,217 @@
+//! The real binary as a process of its own: `rollcall try` in a temporary folder, killed and started again.
+
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use crate::harness::ca_file;
+use crate::wire::Request;
+use crate::wire::Trust;
+use crate::wire::Wire;
+
+/// How long a start may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Path of the Tenant URL of `rollcall try`.
+pub const BASE: &str = "/scim/try/v2";
+
+/// A folder with the state of `rollcall try`, and the process over it.
+pub struct Process {
+    /// Where everything is.
+    folder: TempDir,
+    /// Where it listens: the same after each start.
+    address: SocketAddr,
+    /// The process, when one runs.
+    child: Option<Child>,
+}
+
+/// What a client needs.
+#[derive(Clone)]
+pub struct Access {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The Secret Token.
+    pub token: String,
+    /// Trust in its authority.
+    pub trust: Trust,
+}
+
+impl Access {
+    /// A new connection.
+    pub fn connect(&self) -> io::Result<Wire> {
+        Wire::connect(self.address, "localhost", &self.trust)
+    }
+
+    /// A request with the token; `path` is relative to the Tenant URL.
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        Request::new(method, &format!("{BASE}{path}")).bearer(&self.token)
+    }
+}
+
+impl Process {
+    /// A new folder and a free port; nothing runs yet.
+    pub fn new() -> Self {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            address: free.local_addr().unwrap(),
+            child: None,
+        }
+    }
+
+    /// The folder with the state.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Starts the process and does not wait for it.
+    pub fn spawn(&mut self) {
+        let output = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("output"))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+            .args(["try", "--port", &self.address.port().to_string(), "--dir"])
+            .arg(self.state())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        assert!(self.child.replace(child).is_none(), "one process at a time");
+    }
+
+    /// Waits until it answers.
+    pub fn ready(&mut self) -> Access {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(
+                ended.is_none(),
+                "it ended with {ended:?}:\n{}",
+                self.output()
+            );
+            match self.try_ready() {
+                Ok(access) => return access,
+                Err(error) => assert!(
+                    Instant::now() < until,
+                    "not ready ({error}):\n{}",
+                    self.output()
+                ),
+            }
+            pause(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether it answers now.
+    fn try_ready(&self) -> io::Result<Access> {
+        let token = fs::read_to_string(self.state().join("token"))?
+            .trim()
+            .to_owned();
+        let pem = fs::read(ca_file(&self.state()))?;
+        let trust = Trust::new(&pem, None, rustls::ALL_VERSIONS, &["http/1.1"]);
+        let access = Access {
+            address: self.address,
+            token,
+            trust,
+        };
+        let answer = access
+            .connect()?
+            .send(&access.request("GET", "/Users?count=0"))?;
+        match answer.status {
+            200 => Ok(access),
+            _ => Err(io::Error::other(format!("{answer:?}"))),
+        }
+    }
+
+    /// Ends the process at once, as a power switch does.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// What it printed.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// Lets time pass: for moments of chance and for polling, never for hoping.
+pub fn pause(time: Duration) {
+    let (_sender, receiver) = mpsc::channel::<()>();
+    // The sender lives, so this can only time out.
+    assert_eq!(
+        receiver.recv_timeout(time),
+        Err(mpsc::RecvTimeoutError::Timeout)
+    );
+}
+
+#[test]
+fn try_prints_what_to_paste_and_keeps_its_state() {
+    let mut process = Process::new();
+    process.spawn();
+    let first = process.ready();
+    let url = format!("https://localhost:{}{BASE}", process.address.port());
+    let output = process.output();
+    for text in [url.as_str(), first.token.as_str(), "ca.pem", "curl "] {
+        assert!(output.contains(text), "{text} in:\n{output}");
+    }
+    process.kill();
+    process.spawn();
+    let second = process.ready();
+    assert_eq!(first.token, second.token, "the token is kept");
+}
+
+#[test]
+fn the_token_file_of_try_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mut process = Process::new();
+    process.spawn();
+    process.ready();
+    let mode = fs::metadata(process.state().join("token"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_second_process_over_the_same_folder_is_told_so() {
+    let mut process = Process::new();
+    process.spawn();
+    process.ready();
+    let output = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+        .args(["try", "--port", "0", "--dir"])
+        .arg(process.state())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let errors = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    assert!(
+        errors.contains("in use") || errors.contains("another"),
+        "{errors}"
+    );
+}
