@@ -91,7 +91,7 @@ impl Admin {
 
     /// The Tenant URL of a directory: what is pasted in Entra.
     pub fn tenant_url(&self, directory: &DirectoryName) -> String {
-        format!("{}/scim/{directory}/v2", self.public_url)
+        directory.tenant_url(&self.public_url)
     }
 
     /// Waits until no other use case is changing something.

@@ -30,8 +30,7 @@ pub struct View<'a> {
 impl View<'_> {
     /// The URL of a resource.
     pub fn location(&self, kind: ResourceKind, id: ResourceId) -> String {
-        // Put together in one piece: the longest text that is made for every answer.
-        [self.base, "/", kind.endpoint(), "/", &id.to_string()].concat()
+        answer::location(self.base, kind, id)
     }
 
     /// The resource as JSON.

@@ -76,7 +76,7 @@ impl Api {
     ) -> Result<Reply, ApiError> {
         let method = Method::parse(received.head().method().as_str());
         let row = Arc::clone(&caller.directory);
-        let base = [&*self.public_url, "/scim/", row.name.as_str(), "/v2"].concat();
+        let base = row.name.tenant_url(&self.public_url);
         let asked = Asked {
             directory: self.directories.open(row),
             base,

@@ -40,6 +40,11 @@ impl DirectoryName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The directory's Tenant URL, without a slash at its end, below the appliance's `public_url`, which has none either.
+    pub fn tenant_url(&self, public_url: &str) -> String {
+        [public_url, "/scim/", &self.0, "/v2"].concat()
+    }
 }
 
 impl fmt::Display for DirectoryName {

@@ -78,27 +78,27 @@ impl Search {
 impl Directory {
     /// Runs `search` if memory alone can answer it. Never blocks, never scans.
     pub fn search_in_memory(&self, search: &Search, page: Page) -> FromMemory<Found> {
-        if search.is_scan() || self.is_shared(search) {
+        let ids = self.under_key(search);
+        // So many resources under one key take a while.
+        if search.is_scan() || ids.len() > SHARED_KEY {
             return FromMemory::AskDisk;
         }
         let read = |id| match self.read_from_memory(search.kind, id) {
             FromMemory::Known(stored) => Ok(stored),
             FromMemory::AskDisk => Err(()),
         };
-        self.run(search, page, &read)
+        self.run(search, ids, page, &read)
             .map_or(FromMemory::AskDisk, FromMemory::Known)
     }
 
-    /// Whether so many resources have the key that answering takes a while.
-    fn is_shared(&self, search: &Search) -> bool {
-        let source = search.filter.as_ref().map(|(_, plan)| &plan.source);
-        let Some(Source::Key(index, key)) = source else {
-            return false;
-        };
-        self.store
-            .lookup(self.row.id, search.kind, *index, key)
-            .len()
-            > SHARED_KEY
+    /// The resources under the key that the plan looks up; none when it looks up no key.
+    fn under_key(&self, search: &Search) -> Vec<ResourceId> {
+        match search.filter.as_ref().map(|(_, plan)| &plan.source) {
+            Some(Source::Key(index, key)) => {
+                self.store.lookup(self.row.id, search.kind, *index, key)
+            }
+            Some(Source::Id(_) | Source::Scan) | None => Vec::new(),
+        }
     }
 
     /// Runs `search`, reading from disk where need be.
@@ -107,13 +107,15 @@ impl Directory {
     ///
     /// [`DirectoryError::Store`] when a record cannot be read.
     pub fn search(&self, search: &Search, page: Page) -> Result<Found, DirectoryError> {
-        self.run(search, page, &|id| self.read(search.kind, id))
+        let ids = self.under_key(search);
+        self.run(search, ids, page, &|id| self.read(search.kind, id))
     }
 
-    /// Runs `search` over `read`.
+    /// Runs `search` over `read`; `under_key` is what [`Directory::under_key`] found.
     fn run<E>(
         &self,
         search: &Search,
+        under_key: Vec<ResourceId>,
         page: Page,
         read: &dyn Fn(ResourceId) -> Result<Option<Stored>, E>,
     ) -> Result<Found, E> {
@@ -139,16 +141,14 @@ impl Directory {
                     matches.offer(stored, (!plan.exact).then_some(filter));
                 }
             }
-            Source::Key(index, key) => {
-                let under_key = || self.store.lookup(self.row.id, search.kind, *index, key);
-                let ids = under_key();
+            Source::Key(..) => {
                 // Asking the index again costs what it holds under the key, each time: under a key of
                 // many resources, such as a manager, the filter is cheaper.
-                let exact = plan.exact && ids.len() <= SHARED_KEY;
-                for id in ids {
+                let exact = plan.exact && under_key.len() <= SHARED_KEY;
+                for id in under_key {
                     let Some(stored) = read(id)? else { continue };
                     // Between look-up and read the key may have moved to another resource.
-                    if exact && !under_key().contains(&id) {
+                    if exact && !self.under_key(search).contains(&id) {
                         continue;
                     }
                     matches.offer(stored, (!exact).then_some(filter));
@@ -191,7 +191,7 @@ impl Matches<'_> {
     fn offer(&mut self, stored: Stored, filter: Option<&Filter>) {
         if let Some(filter) = filter {
             let Search { kind, base, .. } = self.search;
-            let location = format!("{base}/{}/{}", kind.endpoint(), stored.id);
+            let location = answer::location(base, *kind, stored.id);
             let meta = Meta {
                 created: stored.created,
                 modified: stored.modified,

@@ -6,6 +6,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::base::clock::Timestamp;
+use crate::base::ident::ResourceId;
 use crate::base::ident::Revision;
 use crate::scim::etag::etag;
 use crate::scim::json;
@@ -56,6 +57,12 @@ pub fn write(
     out.extend_from_slice(b",\"version\":\"W/\\\"");
     json::write_plain(out, meta.revision);
     out.extend_from_slice(b"\\\"\"}}");
+}
+
+/// The URL of a resource below the Tenant URL `base`: `meta.location` (RFC 7643 §3.1).
+pub fn location(base: &str, kind: ResourceKind, id: ResourceId) -> String {
+    // Put together in one piece: the longest text that is made for every answer.
+    [base, "/", kind.endpoint(), "/", &id.to_string()].concat()
 }
 
 /// The same answer as a tree, without `groups`. `None` when the stored form is damaged.
