@@ -274,7 +274,10 @@ fn store_warnings(health: &Health) -> Vec<Warning> {
                 rung.to_string(),
                 "make room on the file system of the state directory, then: systemctl restart rollcall",
             )),
-            Rung::OldSegmentDamaged { .. } | Rung::SnapshotsDropped { .. } | Rung::Rebuilt { .. } => {
+            Rung::OldSegmentDamaged { .. }
+            | Rung::BaseDamaged { .. }
+            | Rung::SnapshotsDropped { .. }
+            | Rung::Rebuilt { .. } => {
                 warnings.push(warning(
                     "store.repaired",
                     rung.to_string(),

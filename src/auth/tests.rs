@@ -62,6 +62,7 @@ pub fn open_store(dir: &TempDir, clock: &ManualClock) -> Store {
         free_soft_bytes: 0,
         free_hard_bytes: 0,
         cache_bytes: 1 << 20,
+        base_log_bytes: u64::MAX,
     };
     Store::open(
         &settings,

@@ -63,6 +63,9 @@ pub struct BadDirectoryName;
 pub struct ResourceId(Uuid);
 
 impl ResourceId {
+    /// The id that no resource has.
+    pub const NIL: Self = Self(Uuid::nil());
+
     /// Parses an id as Rollcall writes it. `id` is `caseExact`, so any other spelling names nothing.
     pub fn parse(text: &str) -> Option<Self> {
         let id = Uuid::try_parse(text).ok()?;

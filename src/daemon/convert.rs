@@ -17,6 +17,8 @@ use crate::http::Transport;
 use crate::store;
 use crate::telemetry::log;
 
+/// Segments of the commit log behind the last base below which no other is written on its own.
+const BASE_SEGMENTS: u64 = 2;
 /// The folder of the local certificate authority below the state folder.
 const TLS_DIR: &str = "tls";
 
@@ -55,6 +57,7 @@ pub fn store(config: &Config) -> store::Settings {
         free_soft_bytes: config.storage.free_soft_bytes,
         free_hard_bytes: config.storage.free_hard_bytes,
         cache_bytes: config.storage.cache_bytes,
+        base_log_bytes: config.storage.segment_bytes.saturating_mul(BASE_SEGMENTS),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::store::queue::Work;
 use crate::store::state::Meta;
 use crate::store::state::State;
 use crate::store::state::StateError;
+use crate::store::upkeep::Upkeep;
 use crate::store::view::View;
 
 /// Keys of one batch: sled holds a process-wide lock for its length, and readers wait behind it.
@@ -99,11 +100,11 @@ impl Applier {
         Ok(ops)
     }
 
-    /// Deletes a slice of what a deleted directory left. Safe to interrupt: the tombstone goes
-    /// last, with nothing else left.
-    fn purge(&mut self) -> Result<(), StateError> {
+    /// Deletes a slice of what a deleted directory left, and returns it. Safe to interrupt: the
+    /// tombstone goes last, with nothing else left.
+    fn purge(&mut self) -> Result<Vec<Op>, StateError> {
         let Some(&id) = self.purges.front() else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let mut ops = Vec::new();
         let mut keys = 0_usize;
@@ -128,7 +129,23 @@ impl Applier {
         for op in &ops {
             self.meta.tally.apply(op);
         }
-        self.state.apply(&ops, &self.meta)
+        self.state.apply(&ops, &self.meta)?;
+        Ok(ops)
+    }
+
+    /// Makes what was applied survive power loss.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`]. The applier must not be used after it.
+    pub fn checkpoint(&self, view: &View) -> Result<(), StateError> {
+        let status = view.status();
+        status.begin_step(view.clock());
+        self.state.checkpoint()?;
+        status.checkpoint_seq.set(self.meta.seq);
+        status.state_bytes.set(self.state.bytes()?);
+        status.end_step();
+        Ok(())
     }
 }
 
@@ -140,6 +157,8 @@ pub struct Thread {
     pub queue: Arc<Queue>,
     /// What readers see.
     pub view: View,
+    /// What it does beside.
+    pub upkeep: Upkeep,
 }
 
 impl Thread {
@@ -148,13 +167,15 @@ impl Thread {
         let ended = panic::catch_unwind(AssertUnwindSafe(|| self.work()));
         let reason = match ended {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(format!("the state on disk cannot be written: {error}")),
+            Ok(Err(error)) => Some(format!("the state on disk cannot be used: {error}")),
             Err(_panic) => Some("the applier met a fault of its own".to_owned()),
         };
         if let Some(reason) = reason {
             self.view.status().fail(reason, self.view.clock());
         }
         self.view.status().end_step();
+        self.upkeep.close(&self.view);
+        self.view.desk().close();
     }
 
     /// Works until the queue is closed and empty.
@@ -162,18 +183,18 @@ impl Thread {
         let mut works = VecDeque::new();
         let (mut batches, mut bytes) = (0_u32, 0_usize);
         let mut checkpoint = Instant::now();
-        self.checkpoint()?;
+        self.applier.checkpoint(&self.view)?;
         loop {
             if works.is_empty() {
                 let (patience, gathering) = if self.applier.purges.is_empty() {
-                    (PATIENCE, GATHERING)
+                    (PATIENCE.min(self.upkeep.patience()), GATHERING)
                 } else {
                     (Duration::ZERO, Duration::ZERO)
                 };
                 match self.queue.take(patience, gathering) {
                     Taken::Works(taken) => works = taken,
                     Taken::Nothing => {}
-                    Taken::Closed => return self.checkpoint(),
+                    Taken::Closed => return self.applier.checkpoint(&self.view),
                 }
             }
             if !works.is_empty() {
@@ -183,9 +204,10 @@ impl Thread {
             if works.is_empty() || batches.is_multiple_of(BATCHES_A_PURGE) {
                 self.purge_slice()?;
             }
+            self.upkeep()?;
             let aged = checkpoint.elapsed() >= CHECKPOINT_AGE && self.behind();
-            if aged || bytes >= CHECKPOINT_BYTES {
-                self.checkpoint()?;
+            if aged || bytes >= CHECKPOINT_BYTES || self.view.desk().take_checkpoint() {
+                self.applier.checkpoint(&self.view)?;
                 (checkpoint, bytes) = (Instant::now(), 0);
             }
         }
@@ -203,6 +225,7 @@ impl Thread {
         status.begin_step(self.view.clock());
         let ops = self.applier.step(works)?;
         self.view.settle(&ops);
+        self.upkeep.follow(&ops, &self.view);
         let bytes = ops.iter().map(Op::bytes).sum();
         let left = self.queue.done(bytes);
         let status = self.view.status();
@@ -221,21 +244,19 @@ impl Thread {
             return Ok(());
         }
         self.view.status().begin_step(self.view.clock());
-        self.applier.purge()?;
+        let ops = self.applier.purge()?;
+        self.upkeep.follow(&ops, &self.view);
         let status = self.view.status();
         status.purging.set(self.applier.purging());
         status.end_step();
         Ok(())
     }
 
-    /// Makes what was applied survive power loss.
-    fn checkpoint(&self) -> Result<(), StateError> {
-        let status = self.view.status();
-        status.begin_step(self.view.clock());
-        self.applier.state.checkpoint()?;
-        status.checkpoint_seq.set(self.applier.meta.seq);
-        status.state_bytes.set(self.applier.state.bytes()?);
-        status.end_step();
+    /// One step of what is done beside.
+    fn upkeep(&mut self) -> Result<(), StateError> {
+        self.view.status().begin_step(self.view.clock());
+        self.upkeep.turn(&mut self.applier, &self.view)?;
+        self.view.status().end_step();
         Ok(())
     }
 }

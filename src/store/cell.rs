@@ -1,6 +1,7 @@
 //! What the state is made of: cells, each a key and a content with a checksum. A content larger
 //! than one value of the engine continues in further keys. Knows the bytes, not the engine.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::base::ident::DirectoryId;
@@ -162,6 +163,24 @@ impl Key {
         table::OF_DIRECTORY
             .into_iter()
             .map(move |table| Self::head(table, id))
+    }
+}
+
+impl fmt::Display for Key {
+    /// For people: never the name of a setting's value or anything of a person but the id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Purge(id) => write!(f, "the tombstone of directory {}", id.0),
+            Self::Directory(id) => write!(f, "the row of directory {}", id.0),
+            Self::History(id) => write!(f, "the history counter of directory {}", id.0),
+            Self::Counter(Counter::Directory) => f.write_str("the counter of directories"),
+            Self::Counter(Counter::Audit) => f.write_str("the counter of the audit"),
+            Self::Setting(name) => write!(f, "the setting {name}"),
+            Self::Token(_, id) => write!(f, "token {id}"),
+            Self::Resource(directory, kind, id) => {
+                write!(f, "{} {id} of directory {}", kind.name(), directory.0)
+            }
+        }
     }
 }
 

@@ -242,14 +242,15 @@ impl Committer {
         let works = self.view.publish(first_seq, group);
         let status = self.view.status();
         status.seq.set(self.view.memory().seq);
-        status.log_bytes.set(self.writer.log_bytes());
+        let grown = self.writer.log_bytes().saturating_sub(log_bytes);
+        status.log_bytes.add(grown);
         // Before the applier knows of it: what it has settled can no longer be found in memory.
         self.view.warm(group);
         self.queue.push(works);
         let waiting = u64::try_from(self.queue.bytes()).unwrap_or(u64::MAX);
         status.waiting_bytes.set(waiting);
         // Only when the log grew by a segment: a thread woken for nothing costs as much as a write.
-        if self.writer.log_bytes() != log_bytes {
+        if grown > 0 {
             self.bell.ring();
         }
         Ok(())

@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::base::clock::Timestamp;
+use crate::store::base::write::Finished;
+use crate::store::desk::Chore;
+use crate::store::desk::Verification;
 
 /// How the store is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +38,26 @@ pub struct Health {
     pub free_bytes: u64,
     /// Whether free space is below the soft mark.
     pub space_low: bool,
+    /// Bytes of all resources as they are stored.
+    pub live_bytes: u64,
     /// Reads that found a stored copy lost or damaged since the start.
     pub damaged_reads: u64,
+    /// Stored copies that were put right since the start.
+    pub repaired: u64,
+    /// Stored copies that are damaged or lost, and are being found again.
+    pub repairing: u64,
+    /// Stored copies that are damaged or lost, and that neither base nor log has.
+    pub lost: u64,
+    /// The last verification of the whole state.
+    pub verification: Option<Verification>,
+    /// The base in use.
+    pub base: Option<Finished>,
+    /// When the state was last rebuilt while serving.
+    pub rebuilt: Option<Timestamp>,
+    /// What is being done beside, and how many cells of the state that has dealt with.
+    pub under_way: Option<(Chore, u64)>,
+    /// Why the last try at something of that kind failed.
+    pub chores_failed: Vec<(Chore, String)>,
     /// What the last start had to do beyond opening.
     pub rungs: Vec<Rung>,
 }
@@ -70,6 +91,13 @@ pub enum Rung {
         /// What is wrong with it.
         what: String,
     },
+    /// A base is damaged or foreign. It is not used; a new one is written.
+    BaseDamaged {
+        /// The base.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Transactions were replayed from the commit log.
     Replayed {
         /// How many.
@@ -80,7 +108,7 @@ pub enum Rung {
         /// What was wrong.
         why: String,
     },
-    /// The state could not be trusted; it was set aside and rebuilt from the commit log.
+    /// The state could not be trusted; it was set aside and rebuilt from base and commit log.
     Rebuilt {
         /// What was wrong.
         why: String,
@@ -114,6 +142,11 @@ impl fmt::Display for Rung {
                 "{} is damaged ({what}); this start did not need it, a rebuild would",
                 file.display()
             ),
+            Self::BaseDamaged { file, what } => write!(
+                f,
+                "the base {} cannot be used: {what}; a new one is written",
+                file.display()
+            ),
             Self::Replayed { transactions } => {
                 write!(
                     f,
@@ -126,7 +159,7 @@ impl fmt::Display for Rung {
             ),
             Self::Rebuilt { why, aside } => write!(
                 f,
-                "the state was not usable ({why}); rebuilt it from the commit log, the old one is \
+                "the state was not usable ({why}); rebuilt it from base and commit log, the old one is \
                  kept at {}",
                 aside.display()
             ),

@@ -3,7 +3,6 @@
 //! restart go through the same function, so they cannot differ.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -114,7 +113,7 @@ pub(in crate::store) struct Memory {
     /// The last ticket given; see [`Op::ticket`].
     tickets: u64,
     /// Deleted directories whose cells the state still had when it was loaded.
-    pub purges: BTreeSet<DirectoryId>,
+    pub purges: BTreeMap<DirectoryId, Mark>,
 }
 
 /// What a transaction asks of the state on disk.
@@ -131,7 +130,7 @@ pub(in crate::store) struct Effects {
 pub(in crate::store) struct BadCell;
 
 /// The key of a token's row.
-fn token_key(row: &TokenRow) -> Key {
+pub(in crate::store) fn token_key(row: &TokenRow) -> Key {
     Key::Token(row.directory.unwrap_or(DirectoryId(0)), row.id)
 }
 
@@ -192,9 +191,10 @@ impl Memory {
             }
             Made::PutDirectory(row) => self.put_directory(row, ops),
             Made::DeleteDirectory(id) => {
+                let mut mark = self.purges.get(id).copied();
                 ops.push(put(
                     Key::Purge(*id),
-                    &mut None,
+                    &mut mark,
                     seq.to_le_bytes().as_slice().into(),
                 ));
                 effects.garbage.extend(self.delete_directory(*id));
@@ -357,9 +357,9 @@ impl Memory {
     pub fn load(&mut self, key: &Key, mark: Mark, content: Arc<[u8]>) -> Result<(), BadCell> {
         match key {
             Key::Purge(id) => {
-                self.purges.insert(*id);
+                self.purges.insert(*id, mark);
             }
-            Key::Directory(id) if self.purges.contains(id) => {}
+            Key::Directory(id) if self.purges.contains_key(id) => {}
             Key::Directory(id) => {
                 let row = DirectoryRow::decode(&content).map_err(|_bytes| BadCell)?;
                 if row.id != *id {

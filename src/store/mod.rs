@@ -10,17 +10,22 @@
 //! ```
 
 mod applier;
+mod base;
 mod cell;
 pub mod change;
 mod commit;
+pub mod desk;
 pub mod error;
+mod generation;
 pub mod health;
 mod index;
 mod keeper;
 mod log;
 mod memory;
 mod queue;
+mod rebuild;
 pub mod record;
+mod repair;
 mod replay;
 pub mod row;
 mod space;
@@ -28,6 +33,9 @@ mod staging;
 mod startup;
 mod state;
 mod status;
+mod sweep;
+mod tender;
+mod upkeep;
 pub mod view;
 
 #[cfg(test)]
@@ -56,12 +64,16 @@ use crate::store::commit::Committer;
 use crate::store::commit::Job;
 use crate::store::commit::Prepare;
 use crate::store::commit::Prepared;
+use crate::store::desk::Chore;
+use crate::store::desk::Reports;
 use crate::store::error::CommitError;
 use crate::store::error::OpenError;
 use crate::store::keeper::Bell;
 use crate::store::keeper::Keeper;
 use crate::store::queue::Queue;
 use crate::store::startup::Opened;
+use crate::store::tender::Tender;
+use crate::store::upkeep::Upkeep;
 use crate::store::view::View;
 
 /// Transactions that may wait for the commit thread; whoever comes then waits to be let in.
@@ -85,6 +97,8 @@ pub struct Settings {
     pub free_hard_bytes: u64,
     /// Bytes of records kept in memory.
     pub cache_bytes: u64,
+    /// Bytes of commit log behind the last base below which no other is written on its own.
+    pub base_log_bytes: u64,
 }
 
 /// The store. Cheap to clone; reads like a [`View`]; closes when the last clone is dropped.
@@ -109,6 +123,8 @@ struct Running {
     applied: Receiver<()>,
     /// The keeper.
     keeper: JoinHandle<()>,
+    /// The tender.
+    tender: JoinHandle<()>,
     /// Wakes the keeper.
     bell: Arc<Bell>,
     /// The way to the applier.
@@ -180,6 +196,16 @@ impl Store {
         }
     }
 
+    /// Has a chore done now, and waits for it, at most `patience`. Returns what came of it; nothing
+    /// when it did not end in time.
+    ///
+    /// # Errors
+    ///
+    /// Why it was given up, for people.
+    pub fn chore(&self, chore: Chore, patience: Duration) -> Result<Option<Reports>, String> {
+        self.0.view.desk().ask(chore, patience).transpose()
+    }
+
     /// Closes the store: what is committed is brought into the state, and that is synced. Later
     /// commits are refused; reads go on.
     pub fn shutdown(&self) {
@@ -213,6 +239,8 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         spares,
         space,
         rungs,
+        base,
+        beginning,
     } = opened;
     let (seq, applied_seq, purging) = (memory.seq, applier.meta.seq, applier.purging());
     let state = Arc::clone(&applier.state);
@@ -222,7 +250,9 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
     status.applied_seq.set(applied_seq);
     status.purging.set(purging);
     status.log_bytes.set(writer.log_bytes());
+    status.free_hard_bytes.set(settings.free_hard_bytes);
     status.set_rungs(rungs);
+    view.desk().report(|reports| reports.base = base);
     let (queue, bell) = (Arc::new(Queue::default()), Arc::new(Bell::default()));
     let keeper = Keeper {
         view: view.clone(),
@@ -246,6 +276,12 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         applier,
         queue: Arc::clone(&queue),
         view: view.clone(),
+        upkeep: Upkeep::new(beginning),
+    };
+    let tender = Tender {
+        view: view.clone(),
+        dir: settings.dir.clone(),
+        store,
     };
     let (ending, applied) = mpsc::channel::<()>();
     named("store-apply", move || {
@@ -256,6 +292,7 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         commit: named("store-commit", move || committer.run())?,
         applied,
         keeper: named("store-keep", move || keeper.run())?,
+        tender: named("store-tend", move || tender.run())?,
         bell,
         queue,
     };
@@ -284,7 +321,11 @@ impl Inner {
         let ended = [running.commit.join(), running.keeper.join()];
         running.queue.close();
         let applied = running.applied.recv_timeout(CLOSE_PATIENCE);
-        if ended.iter().any(Result::is_err) || applied == Err(mpsc::RecvTimeoutError::Timeout) {
+        self.view.desk().close();
+        let ended = ended.into_iter().chain([running.tender.join()]);
+        if ended.filter(Result::is_err).count() > 0
+            || applied == Err(mpsc::RecvTimeoutError::Timeout)
+        {
             tracing::error!("a thread of the store did not end well; the commit log is complete");
         }
     }

@@ -80,7 +80,7 @@ impl Replay {
     pub fn new(state: Arc<State>, meta: Meta, memory: Memory) -> Self {
         Self {
             skip: usize::try_from(meta.done).unwrap_or(usize::MAX),
-            applier: Applier::new(state, meta, memory.purges.iter().copied()),
+            applier: Applier::new(state, meta, memory.purges.keys().copied()),
             memory,
             works: VecDeque::new(),
             waiting: 0,

@@ -127,6 +127,7 @@ mod tests {
             free_soft_bytes: 20,
             free_hard_bytes: 10,
             cache_bytes: 0,
+            base_log_bytes: 0,
         });
         (dir, space)
     }

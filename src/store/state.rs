@@ -11,6 +11,7 @@ use std::fs::File;
 use std::fs::Permissions;
 use std::fs::TryLockError;
 use std::io;
+use std::ops::Bound;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::PermissionsExt;
 use std::panic;
@@ -235,27 +236,81 @@ impl State {
         &self,
         visit: &mut dyn FnMut(Key, Found) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
-        let mut values = self.db()?.iter();
-        let mut open: Option<(Key, u16, Cell)> = None;
+        self.walk(None, &mut |key, found| visit(key, found?).map(|()| true))
+            .map(drop)
+    }
+
+    /// A stretch of cells behind `after`: about `cells_max` of them or `bytes_max` bytes. All that
+    /// comes before the resources is in the first one, whatever its size.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] when sled does not get on. A cell that is not sound is part of the stretch.
+    pub fn slice(
+        &self,
+        after: Option<&Key>,
+        cells_max: usize,
+        bytes_max: usize,
+    ) -> Result<Slice, StateError> {
+        let (mut cells, mut bytes) = (Vec::new(), 0_usize);
+        let ended = self.walk(after, &mut |key, found| {
+            let content = found.as_ref().map_or(0, |(_mark, content)| content.len());
+            bytes = bytes.saturating_add(content);
+            let of_resource = matches!(key, Key::Resource(..));
+            cells.push((key, found));
+            Ok(!of_resource || (cells.len() < cells_max && bytes < bytes_max))
+        })?;
+        Ok(Slice { cells, ended })
+    }
+
+    /// Hands out the cells behind `after` in the order of their keys until `visit` has had enough.
+    /// Returns whether the end was reached.
+    fn walk(
+        &self,
+        after: Option<&Key>,
+        visit: &mut dyn FnMut(Key, Result<Found, StateError>) -> Result<bool, StateError>,
+    ) -> Result<bool, StateError> {
+        let begin = after.map_or(Bound::Unbounded, |key| Bound::Excluded(key.part(u16::MAX)));
+        let db = self.db()?;
+        let mut values = call(|| Ok(db.range((begin, Bound::Unbounded))))?;
+        let mut open: Option<Open> = None;
         while let Some((name, value)) = call(|| values.next().transpose())? {
             if name.as_ref() == META_KEY {
                 continue;
             }
             let (key, part) = Key::decode(&name).ok_or_else(|| broken("a key has no meaning"))?;
-            if part == 0 {
-                finish(open.take(), visit)?;
-                open = Some((key, 1, Cell::begin(&value)?));
+            if let Some(open) = open.as_mut().filter(|open| open.key == key) {
+                open.go_on(part, &value);
                 continue;
             }
-            match &mut open {
-                Some((of, next, cell)) if *of == key && *next == part => {
-                    cell.content.extend_from_slice(&value);
-                    *next = part.saturating_add(1);
-                }
-                _ => return Err(broken("a value belongs to no cell")),
+            if let Some(done) = open.take()
+                && !done.hand_to(visit)?
+            {
+                return Ok(false);
             }
+            open = Some(Open::begin(key, part, &value));
         }
-        finish(open, visit)
+        if let Some(done) = open {
+            done.hand_to(visit)?;
+        }
+        Ok(true)
+    }
+
+    /// The deleted directories whose cells may still be there, with the marks of their tombstones.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn purges(&self) -> Result<Vec<DirectoryId>, StateError> {
+        let mut found = Vec::new();
+        self.walk(None, &mut |key, _found| match key {
+            Key::Purge(id) => {
+                found.push(id);
+                Ok(true)
+            }
+            _ => Ok(false),
+        })?;
+        Ok(found)
     }
 
     /// Operations that delete up to `count` cells of a deleted directory.
@@ -285,6 +340,27 @@ impl State {
             }
         }
         Ok(ops)
+    }
+
+    /// Puts a cell right that is damaged, lost or should not be there, whatever is stored under its
+    /// key now. What the state says of itself does not change: it is what it should be.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn mend(&self, key: &Key, new: Option<(Mark, &[u8])>) -> Result<(), StateError> {
+        let db = self.db()?;
+        let mut batch = sled::Batch::default();
+        let mut names = call(|| Ok(db.scan_prefix(key.stem()).keys()))?;
+        while let Some(name) = call(|| names.next().transpose())? {
+            batch.remove(name);
+        }
+        if let Some((mark, content)) = new {
+            for (part, value) in (0..).zip(mark.values(content)) {
+                batch.insert(key.part(part), value);
+            }
+        }
+        call(|| db.apply_batch(batch))
     }
 
     /// Makes everything applied so far survive power loss.
@@ -340,17 +416,53 @@ impl Cell {
     }
 }
 
-/// Hands out the cell that was being read, when there was one.
-fn finish(
-    open: Option<(Key, u16, Cell)>,
-    visit: &mut dyn FnMut(Key, Found) -> Result<(), StateError>,
-) -> Result<(), StateError> {
-    match open {
-        Some((key, _parts, cell)) => {
-            let found = cell.finish(&key)?;
-            visit(key, found)
+/// A stretch of the state.
+pub struct Slice {
+    /// Its cells in the order of their keys, sound or not.
+    pub cells: Vec<(Key, Result<Found, StateError>)>,
+    /// Whether the state ends with it.
+    pub ended: bool,
+}
+
+/// A cell whose values are being gathered.
+struct Open {
+    /// Its key.
+    key: Key,
+    /// The part that must come next.
+    next: u16,
+    /// What is known of it.
+    cell: Result<Cell, StateError>,
+}
+
+impl Open {
+    /// Begins with one of its values, which must be the first.
+    fn begin(key: Key, part: u16, value: &[u8]) -> Self {
+        let cell = if part == 0 {
+            Cell::begin(value)
+        } else {
+            Err(broken("a value belongs to no cell"))
+        };
+        let next = part.saturating_add(1);
+        Self { key, next, cell }
+    }
+
+    /// Takes a further value.
+    fn go_on(&mut self, part: u16, value: &[u8]) {
+        match &mut self.cell {
+            Ok(cell) if part == self.next => cell.content.extend_from_slice(value),
+            Ok(_) => self.cell = Err(broken("a cell is not whole")),
+            Err(_) => {}
         }
-        None => Ok(()),
+        self.next = part.saturating_add(1);
+    }
+
+    /// Hands the cell over, checked.
+    fn hand_to(
+        self,
+        visit: &mut dyn FnMut(Key, Result<Found, StateError>) -> Result<bool, StateError>,
+    ) -> Result<bool, StateError> {
+        let found = self.cell.and_then(|cell| cell.finish(&self.key));
+        visit(self.key, found)
     }
 }
 

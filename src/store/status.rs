@@ -43,7 +43,17 @@ impl Gauge {
 
     /// Counts one more.
     pub fn count(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.add(1);
+    }
+
+    /// Adds to the number.
+    pub fn add(&self, value: u64) {
+        self.0.fetch_add(value, Ordering::AcqRel);
+    }
+
+    /// Takes from the number.
+    pub fn subtract(&self, value: u64) {
+        self.0.fetch_sub(value, Ordering::AcqRel);
     }
 }
 
@@ -66,6 +76,8 @@ pub struct Status {
     pub state_bytes: Gauge,
     /// Free bytes.
     pub free_bytes: Gauge,
+    /// Free bytes below which writes are refused.
+    pub free_hard_bytes: Gauge,
     /// Reads that found damage.
     pub damaged_reads: Gauge,
     /// What the marks say of the free bytes.

@@ -5,6 +5,7 @@ mod groups;
 mod ladder;
 mod model;
 mod purge;
+mod upkeep;
 
 use std::fs;
 use std::io;
@@ -57,6 +58,7 @@ fn settings(dir: &Path) -> Settings {
         free_soft_bytes: 0,
         free_hard_bytes: 0,
         cache_bytes: 100_000,
+        base_log_bytes: u64::MAX,
     }
 }
 

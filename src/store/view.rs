@@ -21,6 +21,7 @@ use crate::scim::schema::ResourceKind;
 use crate::store::cell::Key;
 use crate::store::cell::Op;
 use crate::store::change::Index;
+use crate::store::desk::Desk;
 use crate::store::error::StoreError;
 use crate::store::health::Health;
 use crate::store::log::group::Logged;
@@ -36,6 +37,7 @@ use crate::store::space::Room;
 use crate::store::state::State;
 use crate::store::state::StateError;
 use crate::store::status::Status;
+use crate::store::sweep;
 
 /// How often a read starts over because the resource changed under it.
 const READS_MAX: u32 = 64;
@@ -75,10 +77,12 @@ struct Shared {
     memory: RwLock<Memory>,
     /// Records read or written lately. Never trusted: what it gives is compared with the slot.
     cache: Cache<ResourceKey, Arc<Record>, Weight>,
-    /// The state on disk.
-    state: Arc<State>,
+    /// The state on disk: another one after it was rebuilt.
+    state: RwLock<Arc<State>>,
     /// What the threads tell.
     status: Status,
+    /// Where something is asked of them.
+    desk: Desk,
     /// The time.
     clock: Arc<dyn Clock>,
     /// The lock of the store's directory. Last, so that it is held until the state is closed.
@@ -103,8 +107,9 @@ impl View {
         Self(Arc::new(Shared {
             memory: RwLock::new(memory),
             cache: Cache::with_weighter(guess, cache_bytes, Weight),
-            state,
+            state: RwLock::new(state),
             status: Status::default(),
+            desk: Desk::default(),
             clock,
             _lock: lock,
         }))
@@ -124,10 +129,30 @@ impl View {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state on disk, to damage it.
-    #[cfg(test)]
-    pub(in crate::store) fn state(&self) -> &State {
-        &self.0.state
+    /// The state on disk.
+    pub(in crate::store) fn state(&self) -> Arc<State> {
+        let state = self.0.state.read();
+        Arc::clone(&state.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads from another state on disk from now on.
+    pub(in crate::store) fn set_state(&self, state: Arc<State>) {
+        *self.0.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Where something is asked of the threads.
+    pub(in crate::store) fn desk(&self) -> &Desk {
+        &self.0.desk
+    }
+
+    /// Bytes of all resources as they are stored.
+    pub(in crate::store) fn live_bytes(&self) -> u64 {
+        let memory = self.memory();
+        let kinds = [ResourceKind::User, ResourceKind::Group];
+        let directories = memory.directories.values();
+        directories
+            .flat_map(|found| kinds.map(|kind| found.shelf(kind).indexes.live_bytes()))
+            .sum()
     }
 
     /// What the threads tell.
@@ -244,8 +269,9 @@ impl View {
                 (Cached::Hit(record), _) => return Ok(Some(record)),
                 (Cached::Cold, expected) => expected,
             };
-            // The same slot twice, and no fitting copy behind it: nobody changed it meanwhile.
-            if unfit == Some(expected) {
+            // The same slot three times, and no fitting copy behind it: nobody changed it meanwhile,
+            // and no other state took the place of the one that was read first.
+            if unfit == Some((expected, 2)) {
                 break;
             }
             match self.read_cold(key) {
@@ -258,11 +284,16 @@ impl View {
                     return Err(StoreError::Unreadable { id, why });
                 }
                 Ok(_) | Err(StateError::Broken(_) | StateError::Newer(_)) => {
-                    unfit = Some(expected);
+                    let again = unfit.is_some_and(|(before, _times)| before == expected);
+                    unfit = Some((expected, if again { 2 } else { 1 }));
                 }
             }
         }
         self.0.status.damaged_reads.count();
+        let key = Key::Resource(directory, kind, id);
+        if let Some(mark) = sweep::expected(&self.memory(), &key) {
+            self.0.desk.want(key, mark);
+        }
         tracing::error!(resource.id = %id, "the stored copy of {id} is lost or damaged");
         Err(StoreError::Damaged(id))
     }
@@ -270,7 +301,7 @@ impl View {
     /// A resource as the state on disk has it.
     fn read_cold(&self, key: ResourceKey) -> Result<Option<Arc<Record>>, StateError> {
         let (directory, kind, id) = key;
-        let found = self.0.state.get(&Key::Resource(directory, kind, id))?;
+        let found = self.state().get(&Key::Resource(directory, kind, id))?;
         Ok(found.and_then(|(mark, content)| {
             let stored = Stored::decode(content).ok()?;
             Some(Arc::new(stored.record(mark.crc)))
@@ -401,6 +432,7 @@ impl View {
                 .stalled_since()
                 .filter(|_| status.waiting_bytes.get() > 0)
         };
+        let reports = self.0.desk.reports();
         let failed_since = status.failure().map(|failure| failure.since);
         Health {
             writable: self.refusal().map_or(Ok(()), Err),
@@ -416,7 +448,16 @@ impl View {
             state_bytes: status.state_bytes.get(),
             free_bytes: status.free_bytes.get(),
             space_low: status.room() != Room::Enough,
+            live_bytes: self.live_bytes(),
             damaged_reads: status.damaged_reads.get(),
+            repaired: reports.repaired,
+            repairing: reports.repairing,
+            lost: reports.lost,
+            verification: reports.verification,
+            base: reports.base,
+            rebuilt: reports.rebuilt,
+            under_way: reports.under_way,
+            chores_failed: reports.failed.into_iter().collect(),
             rungs: status.rungs(),
         }
     }

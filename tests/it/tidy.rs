@@ -34,7 +34,7 @@ const fn row(
 }
 
 /// Every direct dependency.
-pub const DEPENDENCIES: [Dependency; 31] = [
+pub const DEPENDENCIES: [Dependency; 32] = [
     row(
         "argon2",
         &["auth"],
@@ -67,6 +67,11 @@ pub const DEPENDENCIES: [Dependency; 31] = [
     ),
     row("hyper-util", &["http"], "joins hyper to tokio"),
     row("jiff", &["base"], "prints and parses dates of RFC 3339"),
+    row(
+        "lz4_flex",
+        &["store"],
+        "compresses bases of the state, in Rust alone",
+    ),
     row("percent-encoding", &["http"], "decodes URLs"),
     row(
         "quick_cache",

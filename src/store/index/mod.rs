@@ -87,6 +87,27 @@ impl Indexes {
         Some(slot)
     }
 
+    /// `count` resources in the order of their ids, after `after`.
+    pub fn ids_after(&self, after: Option<ResourceId>, count: usize) -> Vec<ResourceId> {
+        let mut ids: Vec<_> = self
+            .slots
+            .ids()
+            .filter(|id| after.is_none_or(|after| *id > after))
+            .collect();
+        ids.sort_unstable();
+        ids.truncate(count);
+        ids
+    }
+
+    /// Bytes of all that is stored.
+    pub fn live_bytes(&self) -> u64 {
+        self.slots
+            .ids()
+            .filter_map(|id| self.get(id))
+            .map(|slot| u64::from(slot.mark.bytes))
+            .sum()
+    }
+
     /// The resources with this key, oldest first.
     pub fn lookup(&self, index: Index, key: &str) -> Vec<ResourceId> {
         let mut found: Vec<&Slot> = self

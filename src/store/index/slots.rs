@@ -23,6 +23,11 @@ impl Slots {
         self.list.get(usize::try_from(number).ok()?)?.as_ref()
     }
 
+    /// All ids.
+    pub fn ids(&self) -> impl Iterator<Item = ResourceId> {
+        self.by_id.keys().copied()
+    }
+
     /// The slot of that id.
     pub fn find(&self, id: ResourceId) -> Option<(SlotNumber, &Slot)> {
         let number = *self.by_id.get(&id)?;

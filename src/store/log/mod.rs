@@ -6,8 +6,12 @@
 pub mod frame;
 pub mod group;
 pub mod read;
+pub mod recycle;
 pub mod segment;
 pub mod write;
+
+/// Folder of the log in the store's directory.
+pub const FOLDER: &str = "log";
 
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,7 @@ use crate::store::log::frame::Kind;
 use crate::store::log::frame::StoreId;
 use crate::store::log::group;
 use crate::store::log::group::Logged;
+use crate::store::log::group::Made;
 use crate::store::log::segment;
 use crate::store::log::segment::BadHeader;
 use crate::store::log::segment::FORMAT;
@@ -248,6 +249,30 @@ pub fn replay<E: From<OpenError>>(
         });
     }
     Err(damaged(&first.path, 0, "it cannot be read").into())
+}
+
+/// Hands every change that can be read to `visit`, segment by segment, and passes over what cannot.
+///
+/// # Errors
+///
+/// [`OpenError`] when the folder cannot be read.
+pub fn scan(dir: &Path, store: StoreId, visit: &mut dyn FnMut(&Made)) -> Result<(), OpenError> {
+    for segment in list(dir)? {
+        let mut walk = Walk {
+            store,
+            after: 0,
+            next_seq: segment.first_seq,
+            previous: None,
+        };
+        let frames = walk.frames::<OpenError>(&segment, &mut |transaction| {
+            transaction.logged.changes.iter().for_each(&mut *visit);
+            Ok(())
+        });
+        if let Err(error) = frames {
+            tracing::warn!(%error, "a segment of the commit log cannot be read to its end");
+        }
+    }
+    Ok(())
 }
 
 /// A walk through segments.

@@ -220,6 +220,7 @@ fn a_damaged_copy_is_an_error_of_that_resource_alone() {
     state
         .apply(&[lost], &state.meta().unwrap().unwrap())
         .unwrap();
+    drop(state);
     let error = store.resource(directory, USER, id(1)).unwrap_err();
     assert_eq!(error, StoreError::Damaged(id(1)));
     assert_eq!(store.health().damaged_reads, 1);

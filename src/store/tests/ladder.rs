@@ -287,7 +287,7 @@ fn what_a_replay_cannot_mend_is_refused_and_named() {
                 fs::remove_dir_all(dir.join("sled")).unwrap();
                 fs::remove_file(dir.join("log/00000000000000000001.log")).unwrap();
             },
-            "begins after transaction 0",
+            "the commit log begins only with transaction",
         ),
     ];
     for (label, damage, text) in cases {
