@@ -69,6 +69,31 @@ impl Index {
     }
 }
 
+/// A time of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// `meta.created`.
+    Created,
+    /// `meta.lastModified`.
+    Modified,
+}
+
+/// Resources that an index finds.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "more filters will be answered by it")
+)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Select {
+    /// Those with this key, folded as the index wants it.
+    Key(Index, String),
+    /// Those with a key that begins so; only for indexes that are folded. Where both are long,
+    /// some are among them whose key begins otherwise.
+    Prefix(Index, String),
+    /// Those from a first time to a last.
+    Times(Time, Timestamp, Timestamp),
+}
+
 /// A resource as it is to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecord {

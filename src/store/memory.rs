@@ -16,6 +16,7 @@ use crate::store::cell::Key;
 use crate::store::cell::Mark;
 use crate::store::cell::Op;
 use crate::store::index::Indexes;
+use crate::store::index::Loader;
 use crate::store::log::group::Logged;
 use crate::store::log::group::Made;
 use crate::store::record::Record;
@@ -114,6 +115,8 @@ pub(in crate::store) struct Memory {
     tickets: u64,
     /// Deleted directories whose cells the state still had when it was loaded.
     pub purges: BTreeMap<DirectoryId, Mark>,
+    /// Resources out of the state, until all are there.
+    loading: HashMap<(DirectoryId, ResourceKind), Loader>,
 }
 
 /// What a transaction asks of the state on disk.
@@ -350,6 +353,7 @@ impl Memory {
 
     /// Takes in a cell that the state on disk has. Cells come in the order of their keys, so a
     /// directory comes before what is in it; what belongs to no directory waits for its purge.
+    /// Resources can be found once [`Memory::loaded`] was called.
     ///
     /// # Errors
     ///
@@ -396,15 +400,23 @@ impl Memory {
             Key::Resource(directory, kind, id) => {
                 let stored = Stored::decode(content).map_err(|_bytes| BadCell)?;
                 self.born_last = self.born_last.max(stored.header.born);
-                if let Some(directory) = self.directories.get_mut(directory) {
-                    directory
-                        .shelf_mut(*kind)
-                        .indexes
-                        .put(*id, mark, &stored.header);
+                if self.directories.contains_key(directory) {
+                    let loader = self.loading.entry((*directory, *kind)).or_default();
+                    loader.put(*id, mark, &stored.header);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Builds the indexes of what [`Memory::load`] took in: sorting once costs a fraction of what
+    /// it costs to put one resource after the other.
+    pub fn loaded(&mut self) {
+        for ((directory, kind), loader) in self.loading.drain() {
+            if let Some(directory) = self.directories.get_mut(&directory) {
+                directory.shelf_mut(kind).indexes = loader.finish();
+            }
+        }
     }
 }
 

@@ -55,6 +55,7 @@ pub fn verify(state: &State, meta: &Meta) -> Result<Memory, StateError> {
         let what = "count or hash of its cells is not what it should be: cells are missing";
         return Err(StateError::Broken(what.to_owned()));
     }
+    memory.loaded();
     memory.seq = meta.seq;
     Ok(memory)
 }

@@ -281,18 +281,17 @@ impl Attempt<'_> {
 
     /// Whether a resource, as it now is, has this key.
     fn has_key(&self, resource: ResourceKey, index: Index, key: &str) -> bool {
-        let fits = |keys: &[(Index, Arc<str>)]| {
-            let mut keys = keys.iter();
-            keys.any(|(other, text)| *other == index && **text == *key)
-        };
         let own = self.own.resources.get(&resource);
         if let Some(decided) = own.or_else(|| self.decided.resources.get(&resource)) {
-            return decided.as_ref().is_some_and(|known| fits(&known.keys));
+            return decided.as_ref().is_some_and(|known| {
+                let mut keys = known.keys.iter();
+                keys.any(|(other, text)| *other == index && **text == *key)
+            });
         }
         let (directory, kind, id) = resource;
         let slot = self.memory.directories.get(&directory);
         let slot = slot.and_then(|found| found.shelf(kind).indexes.get(id));
-        slot.is_some_and(|slot| fits(&slot.keys))
+        slot.is_some_and(|slot| slot.has_key(index, key))
     }
 
     /// Another resource that now has this key.

@@ -1,20 +1,34 @@
-//! Indexes of one kind of resource in one directory: by id, by key, in order of creation. Wholly
-//! in memory, built at start from the headers of the stored records.
+//! Indexes of one kind of resource in one directory: by id, by key, by time, in order of creation.
+//! Wholly in memory, in about 300 bytes for a user.
+//!
+//! Every resource has a slot. Lists of slot numbers, each in an order of its own, lead to it. A
+//! write changes the lists in which the resource now stands elsewhere, and moves a few kilobytes
+//! at most: there is no table that has to grow as a whole while everybody waits.
 
-mod order;
-mod postings;
+mod keys;
+mod lists;
+mod load;
+mod select;
 mod slots;
+mod sorted;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
-
+use crate::base::clock::Timestamp;
 use crate::base::ident::ResourceId;
 use crate::base::ident::Revision;
 use crate::store::cell::Mark;
 use crate::store::change::Index;
-use crate::store::index::order::Order;
-use crate::store::index::postings::Postings;
+use crate::store::change::Time;
+use crate::store::index::keys::Key;
+use crate::store::index::keys::KeyBuf;
+use crate::store::index::keys::Keys;
+use crate::store::index::lists::Lists;
+use crate::store::index::lists::Step;
 use crate::store::index::slots::Slots;
 use crate::store::record::Header;
+
+pub(in crate::store) use crate::store::index::load::Loader;
 
 /// Where a resource is in memory.
 type SlotNumber = u32;
@@ -30,102 +44,133 @@ pub(in crate::store) struct Slot {
     pub mark: Mark,
     /// Counts resources in the order of their creation.
     pub born: u64,
+    /// `meta.created`.
+    pub created: Timestamp,
+    /// `meta.lastModified`.
+    pub modified: Timestamp,
     /// What it can be found by.
-    pub keys: Box<[(Index, Arc<str>)]>,
+    keys: Keys,
+}
+
+impl Slot {
+    /// What memory is to know of this resource.
+    fn new(id: ResourceId, mark: Mark, header: &Header) -> Self {
+        Self {
+            id,
+            revision: header.revision,
+            mark,
+            born: header.born,
+            created: header.created,
+            modified: header.modified,
+            keys: Keys::new(&header.keys),
+        }
+    }
+
+    /// Whether it can be found by this key.
+    pub fn has_key(&self, index: Index, key: &str) -> bool {
+        self.has(index, KeyBuf::new(index, key).key())
+    }
+
+    /// Whether it can be found by this key.
+    fn has(&self, index: Index, key: Key<'_>) -> bool {
+        let mut members = self.keys.iter();
+        members.any(|member| member.index == index && member.key == key)
+    }
+
+    /// One of its times.
+    const fn time(&self, time: Time) -> Timestamp {
+        match time {
+            Time::Created => self.created,
+            Time::Modified => self.modified,
+        }
+    }
 }
 
 /// The indexes of one kind of resource in one directory.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Indexes {
-    /// By id.
+    /// What is known of each resource.
     slots: Slots,
-    /// By key.
-    postings: Postings,
-    /// In order of creation.
-    order: Order,
+    /// What leads there.
+    lists: Lists,
+    /// Bytes of what is stored.
+    live_bytes: u64,
 }
 
 impl Indexes {
     /// How many resources.
-    pub fn count(&self) -> usize {
-        self.order.len()
+    pub const fn count(&self) -> usize {
+        self.lists.by_born.len()
+    }
+
+    /// Bytes of what is stored.
+    pub const fn live_bytes(&self) -> u64 {
+        self.live_bytes
     }
 
     /// What is known of a resource.
     pub fn get(&self, id: ResourceId) -> Option<&Slot> {
-        self.slots.find(id).map(|(_number, slot)| slot)
+        self.slots.get(self.lists.number_of(&self.slots, id)?)
     }
 
     /// Puts a resource in, in place of what it was.
     pub fn put(&mut self, id: ResourceId, mark: Mark, header: &Header) {
-        self.remove(id);
-        let slot = Slot {
-            id,
-            revision: header.revision,
-            mark,
-            born: header.born,
-            keys: header
-                .keys
-                .iter()
-                .map(|(index, key)| (*index, Arc::clone(key)))
-                .collect(),
+        let slot = Slot::new(id, mark, header);
+        let was = self.lists.number_of(&self.slots, id);
+        let was = was.and_then(|number| Some((number, self.slots.get(number)?)));
+        self.live_bytes = self.live_bytes.saturating_add(u64::from(mark.bytes));
+        let (number, mentions) = match was {
+            None => {
+                let mentions = self.lists.mentions(&slot, None);
+                (self.slots.insert(slot), mentions)
+            }
+            Some((number, old)) => {
+                let bytes = u64::from(old.mark.bytes);
+                self.live_bytes = self.live_bytes.saturating_sub(bytes);
+                // What is sorted by the slot has to be found as it was.
+                for mention in self.lists.mentions(old, Some(&slot)) {
+                    let place = (number, old);
+                    self.lists.step(&self.slots, place, mention, Step::Remove);
+                }
+                let mentions = self.lists.mentions(&slot, Some(old));
+                self.slots.replace(number, slot);
+                (number, mentions)
+            }
         };
-        let number = self.slots.insert(slot);
-        for (index, key) in &header.keys {
-            self.postings.add(*index, key, number);
+        let Some(slot) = self.slots.get(number) else {
+            return;
+        };
+        for mention in mentions {
+            let place = (number, slot);
+            self.lists.step(&self.slots, place, mention, Step::Insert);
         }
-        self.order.insert(header.born, number);
     }
 
     /// Takes a resource out.
     pub fn remove(&mut self, id: ResourceId) -> Option<Slot> {
-        let (number, slot) = self.slots.remove(id)?;
-        for (index, key) in &slot.keys {
-            self.postings.remove(*index, key, number);
+        let number = self.lists.number_of(&self.slots, id)?;
+        let slot = self.slots.get(number)?;
+        for mention in self.lists.mentions(slot, None) {
+            let place = (number, slot);
+            self.lists.step(&self.slots, place, mention, Step::Remove);
         }
-        self.order.remove(slot.born);
+        let slot = self.slots.remove(number)?;
+        let bytes = u64::from(slot.mark.bytes);
+        self.live_bytes = self.live_bytes.saturating_sub(bytes);
         Some(slot)
-    }
-
-    /// `count` resources in the order of their ids, after `after`.
-    pub fn ids_after(&self, after: Option<ResourceId>, count: usize) -> Vec<ResourceId> {
-        let mut ids: Vec<_> = self
-            .slots
-            .ids()
-            .filter(|id| after.is_none_or(|after| *id > after))
-            .collect();
-        ids.sort_unstable();
-        ids.truncate(count);
-        ids
-    }
-
-    /// Bytes of all that is stored.
-    pub fn live_bytes(&self) -> u64 {
-        self.slots
-            .ids()
-            .filter_map(|id| self.get(id))
-            .map(|slot| u64::from(slot.mark.bytes))
-            .sum()
-    }
-
-    /// The resources with this key, oldest first.
-    pub fn lookup(&self, index: Index, key: &str) -> Vec<ResourceId> {
-        let mut found: Vec<&Slot> = self
-            .postings
-            .get(index, key)
-            .iter()
-            .filter_map(|number| self.slots.get(*number))
-            .collect();
-        found.sort_by_key(|slot| slot.born);
-        found.into_iter().map(|slot| slot.id).collect()
     }
 
     /// `count` resources in order of creation, after the first `offset`.
     pub fn page(&self, offset: usize, count: usize) -> Vec<ResourceId> {
-        self.order
-            .page(offset, count)
-            .filter_map(|number| self.slots.get(number))
-            .map(|slot| slot.id)
-            .collect()
+        let numbers = self.lists.by_born.skip(offset).take(count);
+        let slots = numbers.filter_map(|number| self.slots.get(number));
+        slots.map(|slot| slot.id).collect()
+    }
+
+    /// `count` resources in the order of the state's keys, after `after` or from the first.
+    pub fn ids_after(&self, after: Option<ResourceId>, count: usize) -> Vec<ResourceId> {
+        let entries = self.lists.after(&self.slots, after).take(count);
+        let slots = entries.filter_map(|entry| self.slots.get(entry.number));
+        slots.map(|slot| slot.id).collect()
     }
 }
