@@ -11,10 +11,10 @@ use std::time::Instant;
 use crate::base::ident::DirectoryId;
 use crate::store::cell::Key;
 use crate::store::cell::Op;
+use crate::store::meta::Meta;
 use crate::store::queue::Queue;
 use crate::store::queue::Taken;
 use crate::store::queue::Work;
-use crate::store::state::Meta;
 use crate::store::state::State;
 use crate::store::state::StateError;
 use crate::store::upkeep::Upkeep;
@@ -167,7 +167,12 @@ impl Thread {
         let ended = panic::catch_unwind(AssertUnwindSafe(|| self.work()));
         let reason = match ended {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(format!("the state on disk cannot be used: {error}")),
+            Ok(Err(error)) => {
+                if matches!(error, StateError::Broken(_)) {
+                    self.upkeep.distrust();
+                }
+                Some(format!("the state on disk cannot be used: {error}"))
+            }
             Err(_panic) => Some("the applier met a fault of its own".to_owned()),
         };
         if let Some(reason) = reason {

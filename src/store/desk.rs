@@ -13,6 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::store::base::write::Finished;
 use crate::store::cell::Key;
 use crate::store::cell::Mark;
+use crate::store::snapshot::Taken;
 
 /// Something that the applier does beside its work, on its own or because it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +64,8 @@ pub struct Reports {
     pub verification: Option<Verification>,
     /// The base in use.
     pub base: Option<Finished>,
+    /// The snapshot of the indexes that the next start can use.
+    pub snapshot: Option<Taken>,
     /// When the state was last rebuilt beside the one in use.
     pub rebuilt: Option<Timestamp>,
     /// What is being done, and how many cells of the state that has dealt with.

@@ -7,6 +7,7 @@ use crate::base::clock::Timestamp;
 use crate::store::base::write::Finished;
 use crate::store::desk::Chore;
 use crate::store::desk::Verification;
+use crate::store::snapshot::Taken;
 
 /// How the store is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Health {
     pub verification: Option<Verification>,
     /// The base in use.
     pub base: Option<Finished>,
+    /// The snapshot of the indexes that the next start can use.
+    pub snapshot: Option<Taken>,
     /// When the state was last rebuilt while serving.
     pub rebuilt: Option<Timestamp>,
     /// What is being done beside, and how many cells of the state that has dealt with.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::audit::bytes::Input;
 use crate::base::ident::DirectoryId;
 use crate::base::ident::DirectoryName;
 use crate::base::ident::ResourceId;
@@ -407,6 +408,20 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Takes in a stretch of slots that a snapshot has.
+    ///
+    /// # Errors
+    ///
+    /// [`BadCell`].
+    pub fn load_stretch(
+        &mut self,
+        shelf: (DirectoryId, ResourceKind),
+        input: &mut Input<'_>,
+    ) -> Result<(), BadCell> {
+        let loader = self.loading.entry(shelf).or_default();
+        loader.stretch(input).map_err(|_bytes| BadCell)
     }
 
     /// Builds the indexes of what [`Memory::load`] took in: sorting once costs a fraction of what

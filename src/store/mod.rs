@@ -22,12 +22,15 @@ mod index;
 mod keeper;
 mod log;
 mod memory;
+mod meta;
 mod queue;
 mod rebuild;
 pub mod record;
 mod repair;
 mod replay;
 pub mod row;
+mod rows;
+mod snapshot;
 mod space;
 mod staging;
 mod startup;
@@ -70,6 +73,7 @@ use crate::store::error::CommitError;
 use crate::store::error::OpenError;
 use crate::store::keeper::Bell;
 use crate::store::keeper::Keeper;
+use crate::store::log::frame::StoreId;
 use crate::store::queue::Queue;
 use crate::store::startup::Opened;
 use crate::store::tender::Tender;
@@ -129,6 +133,10 @@ struct Running {
     bell: Arc<Bell>,
     /// The way to the applier.
     queue: Arc<Queue>,
+    /// The store's directory.
+    dir: PathBuf,
+    /// The store.
+    store: StoreId,
 }
 
 impl Deref for Store {
@@ -240,6 +248,7 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         space,
         rungs,
         base,
+        snapshot,
         beginning,
     } = opened;
     let (seq, applied_seq, purging) = (memory.seq, applier.meta.seq, applier.purging());
@@ -252,7 +261,10 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
     status.log_bytes.set(writer.log_bytes());
     status.free_hard_bytes.set(settings.free_hard_bytes);
     status.set_rungs(rungs);
-    view.desk().report(|reports| reports.base = base);
+    view.desk().report(|reports| {
+        reports.base = base;
+        reports.snapshot = snapshot;
+    });
     let (queue, bell) = (Arc::new(Queue::default()), Arc::new(Bell::default()));
     let keeper = Keeper {
         view: view.clone(),
@@ -295,6 +307,8 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         tender: named("store-tend", move || tender.run())?,
         bell,
         queue,
+        dir: settings.dir.clone(),
+        store,
     };
     Ok(Store(Arc::new(Inner {
         view,
@@ -323,6 +337,9 @@ impl Inner {
         let applied = running.applied.recv_timeout(CLOSE_PATIENCE);
         self.view.desk().close();
         let ended = ended.into_iter().chain([running.tender.join()]);
+        if applied.is_ok() || applied == Err(mpsc::RecvTimeoutError::Disconnected) {
+            tender::last_snapshot(&running.dir, running.store, &self.view);
+        }
         if ended.filter(Result::is_err).count() > 0
             || applied == Err(mpsc::RecvTimeoutError::Timeout)
         {

@@ -8,7 +8,7 @@ use crate::store::cell::Key;
 use crate::store::cell::Mark;
 use crate::store::cell::Op;
 use crate::store::generation::Generation;
-use crate::store::state::Meta;
+use crate::store::meta::Meta;
 use crate::store::state::State;
 use crate::store::state::StateError;
 

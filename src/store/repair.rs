@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use crate::store::base;
 use crate::store::base::read::Base;
-use crate::store::cell::Counter;
 use crate::store::cell::Key;
 use crate::store::cell::Mark;
 use crate::store::desk::FoundAgain;
@@ -15,7 +14,7 @@ use crate::store::log;
 use crate::store::log::frame::StoreId;
 use crate::store::log::group::Made;
 use crate::store::log::read;
-use crate::store::memory::Memory;
+use crate::store::rows;
 use crate::store::view::View;
 
 /// Looks for the cells of `wanted`. May read the whole log: nothing else waits for it.
@@ -29,7 +28,7 @@ pub fn find(
     let rows: Vec<_> = {
         let memory = view.memory();
         let keys = wanted.keys();
-        keys.filter_map(|key| Some((key.clone(), row(&memory, key)?)))
+        keys.filter_map(|key| Some((key.clone(), rows::content(&memory, key)?)))
             .collect()
     };
     for (key, content) in rows {
@@ -85,22 +84,6 @@ fn take(
     {
         wanted.remove(&key);
         found.push((key, mark, content));
-    }
-}
-
-/// What a cell that holds no resource should hold.
-fn row(memory: &Memory, key: &Key) -> Option<Arc<[u8]>> {
-    let directory = |id| memory.directories.get(id);
-    match key {
-        Key::Purge(_) | Key::Resource(..) => None,
-        Key::Directory(id) => Some(directory(id)?.held.row.encode().into()),
-        Key::History(id) => Some(directory(id)?.history.0.to_le_bytes().as_slice().into()),
-        Key::Counter(Counter::Directory) => {
-            Some(memory.directory_last.0.to_le_bytes().as_slice().into())
-        }
-        Key::Counter(Counter::Audit) => Some(memory.audit_last.0.to_le_bytes().as_slice().into()),
-        Key::Setting(name) => Some(Arc::clone(&memory.settings.get(name)?.row)),
-        Key::Token(_, id) => Some(memory.tokens.get(id)?.row.encode().into()),
     }
 }
 

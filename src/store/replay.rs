@@ -9,8 +9,8 @@ use crate::store::cell::Tally;
 use crate::store::error::OpenError;
 use crate::store::log::read;
 use crate::store::memory::Memory;
+use crate::store::meta::Meta;
 use crate::store::queue::Work;
-use crate::store::state::Meta;
 use crate::store::state::State;
 use crate::store::state::StateError;
 
@@ -72,7 +72,9 @@ pub struct Replay {
     works: VecDeque<Work>,
     /// Operations in them.
     waiting: usize,
-    /// How many transactions there were.
+    /// The last transaction that the state had.
+    had: u64,
+    /// How many transactions the state did not have.
     replayed: u64,
 }
 
@@ -83,6 +85,7 @@ impl Replay {
             skip: usize::try_from(meta.done).unwrap_or(usize::MAX),
             applier: Applier::new(state, meta, memory.purges.keys().copied()),
             memory,
+            had: meta.seq,
             works: VecDeque::new(),
             waiting: 0,
             replayed: 0,
@@ -96,6 +99,11 @@ impl Replay {
     /// [`Fault`] when the state is at fault.
     pub fn take(&mut self, transaction: &read::Transaction) -> Result<(), Fault> {
         let effects = self.memory.apply(transaction.seq, &transaction.logged);
+        if transaction.seq <= self.had {
+            // Memory alone is behind: the state has it.
+            self.memory.settle(effects.ops.iter());
+            return Ok(());
+        }
         let mut work = Work::new(transaction.seq, effects);
         let skip = std::mem::take(&mut self.skip);
         if skip > work.ops.len() {

@@ -5,6 +5,7 @@
 //! transactions take a process-wide lock, `export` holds everything in memory, `generate_id` jumps:
 //! none of them is called. Damage shows as a panic as often as an error, so every call is caught.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
@@ -22,19 +23,14 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::audit::bytes;
 use crate::audit::bytes::BadBytes;
-use crate::audit::bytes::Input;
 use crate::base::ident::DirectoryId;
 use crate::store::cell::Key;
 use crate::store::cell::Mark;
 use crate::store::cell::Op;
-use crate::store::cell::Tally;
 use crate::store::cell::VALUE_BYTES_MAX;
-use crate::store::log::frame::StoreId;
+use crate::store::meta::Meta;
 
-/// The newest format of the state this program reads, and the one it writes.
-pub const FORMAT: u32 = 1;
 /// Where the state notes how far it is.
 const META_KEY: &[u8] = b"\0meta";
 /// Bytes of pages sled keeps in memory.
@@ -42,19 +38,6 @@ const PAGE_CACHE_BYTES: u64 = 64 << 20;
 
 /// How long closing waits for sled's threads.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How far the state is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meta {
-    /// The store it belongs to.
-    pub store: StoreId,
-    /// The last transaction wholly in it.
-    pub seq: u64,
-    /// How many operations of the next transaction are in it.
-    pub done: u32,
-    /// What it holds.
-    pub tally: Tally,
-}
 
 /// Why the state did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -301,16 +284,16 @@ impl State {
     /// # Errors
     ///
     /// [`StateError`].
-    pub fn purges(&self) -> Result<Vec<DirectoryId>, StateError> {
-        let mut found = Vec::new();
-        self.walk(None, &mut |key, _found| match key {
+    pub fn purges(&self) -> Result<BTreeMap<DirectoryId, Mark>, StateError> {
+        let mut purges = BTreeMap::new();
+        self.walk(None, &mut |key, found| match key {
             Key::Purge(id) => {
-                found.push(id);
+                purges.insert(id, found?.0);
                 Ok(true)
             }
             _ => Ok(false),
         })?;
-        Ok(found)
+        Ok(purges)
     }
 
     /// Operations that delete up to `count` cells of a deleted directory.
@@ -466,57 +449,6 @@ impl Open {
     }
 }
 
-impl Meta {
-    /// A state with nothing in it.
-    pub fn empty(store: StoreId) -> Self {
-        Self {
-            store,
-            seq: 0,
-            done: 0,
-            tally: Tally::default(),
-        }
-    }
-
-    /// The bytes under [`META_KEY`].
-    fn encode(&self) -> Vec<u8> {
-        let mut rest = Vec::new();
-        rest.extend_from_slice(&self.store.0);
-        bytes::put_u64(&mut rest, self.seq);
-        bytes::put_u32(&mut rest, self.done);
-        bytes::put_u64(&mut rest, self.tally.cells);
-        bytes::put_u64(&mut rest, self.tally.hash);
-        let mut out = Vec::new();
-        bytes::put_u32(&mut out, FORMAT);
-        bytes::put_u32(&mut out, crc32fast::hash(&rest));
-        out.extend_from_slice(&rest);
-        out
-    }
-
-    /// Reads what [`Meta::encode`] wrote, or a newer format.
-    fn decode(value: &[u8]) -> Result<Result<Self, u32>, BadBytes> {
-        let mut input = Input::new(value);
-        match input.u32()? {
-            FORMAT => {}
-            newer if newer > FORMAT => return Ok(Err(newer)),
-            _ => return Err(BadBytes),
-        }
-        if input.u32()? != crc32fast::hash(input.rest()) {
-            return Err(BadBytes);
-        }
-        let meta = Self {
-            store: StoreId(input.array()?),
-            seq: input.u64()?,
-            done: input.u32()?,
-            tally: Tally {
-                cells: input.u64()?,
-                hash: input.u64()?,
-            },
-        };
-        input.end()?;
-        Ok(Ok(meta))
-    }
-}
-
 /// Makes the folder, for its owner alone: sled would let everybody on the machine read people's data.
 fn private(dir: &Path) -> io::Result<()> {
     const MODE: u32 = 0o700;
@@ -532,8 +464,8 @@ mod tests {
     use crate::store::cell::Mark;
     use crate::store::cell::Op;
     use crate::store::log::frame::StoreId;
+    use crate::store::meta::Meta;
     use crate::store::state::META_KEY;
-    use crate::store::state::Meta;
     use crate::store::state::State;
     use crate::store::state::StateError;
 

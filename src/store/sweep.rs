@@ -21,8 +21,9 @@ use crate::store::cell::Op;
 use crate::store::cell::Tally;
 use crate::store::memory::Memory;
 use crate::store::memory::token_key;
+use crate::store::meta::Meta;
 use crate::store::rebuild::Target;
-use crate::store::state::Meta;
+use crate::store::rows;
 use crate::store::state::State;
 use crate::store::state::StateError;
 use crate::store::view::View;
@@ -230,13 +231,7 @@ impl Sweep {
 
     /// Notes the cells that memory has, that hold no resource, and that are not in the first slice.
     fn find_missing_rows(&mut self, memory: &Memory, present: &[Key]) {
-        let directories = memory.directories.keys();
-        let of_directories = directories.flat_map(|id| [Key::Directory(*id), Key::History(*id)]);
-        let counters = [Counter::Directory, Counter::Audit].map(Key::Counter);
-        let settings = memory.settings.keys().cloned().map(Key::Setting);
-        let tokens = memory.tokens.values().map(|held| token_key(&held.row));
-        let all = of_directories.chain(counters).chain(settings).chain(tokens);
-        for key in all.collect::<Vec<_>>() {
+        for key in rows::keys(memory) {
             if let Known::Here(expected) = known(memory, &key)
                 && !present.contains(&key)
             {

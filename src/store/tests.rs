@@ -5,6 +5,7 @@ mod groups;
 mod ladder;
 mod model;
 mod purge;
+mod snapshot;
 mod upkeep;
 
 use std::fs;

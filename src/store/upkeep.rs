@@ -24,6 +24,7 @@ use crate::store::generation::Generation;
 use crate::store::log::FOLDER;
 use crate::store::log::recycle;
 use crate::store::rebuild::Target;
+use crate::store::snapshot;
 use crate::store::state::State;
 use crate::store::state::StateError;
 use crate::store::sweep;
@@ -424,6 +425,13 @@ impl Upkeep {
             Err(error) => tracing::warn!(%error, "the old state is removed at the next start"),
         }
         Ok(())
+    }
+
+    /// Has the next start compare every record: the state is damaged as a whole.
+    pub fn distrust(&self) {
+        if let Err(error) = snapshot::remove(&self.dir) {
+            tracing::warn!(%error, "the snapshot of the indexes cannot be removed");
+        }
     }
 
     /// Ends what is under way: the store is being closed.

@@ -455,6 +455,7 @@ impl View {
             lost: reports.lost,
             verification: reports.verification,
             base: reports.base,
+            snapshot: reports.snapshot,
             rebuilt: reports.rebuilt,
             under_way: reports.under_way,
             chores_failed: reports.failed.into_iter().collect(),

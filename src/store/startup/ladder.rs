@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use crate::base::clock::Clock;
 use crate::store::applier::Applier;
@@ -17,21 +18,25 @@ use crate::store::base::write::Finished;
 use crate::store::error::OpenError;
 use crate::store::generation::Generation;
 use crate::store::health::Rung;
+use crate::store::log;
 use crate::store::log::frame::StoreId;
 use crate::store::log::read;
 use crate::store::log::read::End;
 use crate::store::log::read::Segment;
+use crate::store::log::recycle;
 use crate::store::log::segment;
 use crate::store::memory::Memory;
+use crate::store::meta;
+use crate::store::meta::Meta;
 use crate::store::replay;
 use crate::store::replay::Fault;
 use crate::store::replay::Replay;
+use crate::store::snapshot;
+use crate::store::snapshot::Taken;
 use crate::store::startup::Progress;
 use crate::store::startup::leftovers;
 use crate::store::startup::restore;
 use crate::store::startup::restore::Unrestored;
-use crate::store::state;
-use crate::store::state::Meta;
 use crate::store::state::State;
 use crate::store::state::StateError;
 
@@ -40,7 +45,19 @@ const ASIDE: &str = "sled.bad.";
 /// Transactions between two messages about a replay.
 const PROGRESS_EVERY: u64 = 10_000;
 
-/// The state, verified and brought up to the end of the log.
+/// So much of the commit log is read quickly in any case.
+const SHORT_LOG_BYTES: u64 = 256 << 20;
+
+/// What an attempt begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// The snapshot of the indexes, when it is usable.
+    Snapshot,
+    /// The records, each compared.
+    Records,
+}
+
+/// The state, brought up to the end of the log.
 pub struct Recovered {
     /// What is published.
     pub memory: Memory,
@@ -54,8 +71,8 @@ pub struct Recovered {
     pub generation: Generation,
     /// The base in use.
     pub base: Option<Finished>,
-    /// Whether every cell was compared.
-    pub verified: bool,
+    /// The snapshot of the indexes that was used; without one every cell was compared.
+    pub snapshot: Option<Taken>,
 }
 
 /// What every rung needs.
@@ -101,6 +118,7 @@ impl Ladder<'_> {
         let others = generation.remove_others(dir);
         let mut removed = others.map_err(OpenError::io("clean", dir))?;
         removed.extend(base::remove_unfinished(dir).map_err(OpenError::io("clean", dir))?);
+        removed.extend(snapshot::remove_unfinished(dir).map_err(OpenError::io("clean", dir))?);
         let state = generation.folder(dir);
         removed.extend(leftovers::of_sled(&state).map_err(OpenError::io("clean", &state))?);
         let removed = removed.into_iter();
@@ -142,7 +160,7 @@ impl Ladder<'_> {
         rungs: &mut Vec<Rung>,
     ) -> Result<Recovered, OpenError> {
         let state = generation.folder(self.dir);
-        let mut why = match self.attempt(generation, bases, rungs) {
+        let mut why = match self.attempt(generation, bases, Use::Snapshot, rungs) {
             Ok(recovered) => return Ok(recovered),
             // We hold the store's lock, so this is no Rollcall. Leave its state where it is.
             Err(Fault::State(StateError::Io(error))) if is_a_lock(&error) => {
@@ -154,7 +172,7 @@ impl Ladder<'_> {
         let dropped = leftovers::snapshots_of_sled(&state);
         if dropped.map_err(OpenError::io("clean", &state))? > 0 {
             (self.progress)("opening the state without its snapshots");
-            why = match self.attempt(generation, bases, rungs) {
+            why = match self.attempt(generation, bases, Use::Records, rungs) {
                 Ok(recovered) => {
                     rungs.push(Rung::SnapshotsDropped { why });
                     return Ok(recovered);
@@ -163,7 +181,7 @@ impl Ladder<'_> {
             };
         }
         let (rebuilt, aside) = self.rebuild(generation, bases, &why)?;
-        match self.attempt(rebuilt, bases, rungs) {
+        match self.attempt(rebuilt, bases, Use::Records, rungs) {
             Ok(recovered) => {
                 rungs.push(Rung::Rebuilt { why, aside });
                 Ok(recovered)
@@ -184,7 +202,7 @@ impl Ladder<'_> {
             Fault::State(StateError::Newer(found)) => Err(OpenError::Newer {
                 file: state,
                 found,
-                known: state::FORMAT,
+                known: meta::FORMAT,
             }),
             Fault::State(StateError::Io(error)) if is_the_machines(&error) => {
                 Err(OpenError::io("open", state)(error))
@@ -262,10 +280,17 @@ impl Ladder<'_> {
         &self,
         generation: Generation,
         bases: &[Base],
+        from: Use,
         rungs: &mut Vec<Rung>,
     ) -> Result<Recovered, Fault> {
         (self.progress)("opening the state");
-        let state = Arc::new(State::open(&generation.folder(self.dir))?);
+        // Both take about as long, and neither needs the other.
+        let (state, snapshot) = thread::scope(|scope| {
+            let snapshot = scope.spawn(|| self.snapshot(from));
+            let state = State::open(&generation.folder(self.dir));
+            (state, snapshot.join().ok().flatten())
+        });
+        let state = Arc::new(state?);
         let meta = state.meta()?.unwrap_or_else(|| Meta::empty(self.store));
         if meta.store != self.store {
             let what = "it belongs to another store than the commit log";
@@ -279,16 +304,26 @@ impl Ladder<'_> {
             );
             return Err(StateError::Broken(what).into());
         }
-        (self.progress)("verifying the state");
-        let memory = replay::verify(&state, &meta)?;
+        let snapshot = snapshot.filter(|(_memory, taken)| self.is_usable(taken, &meta, &state));
+        let used = snapshot.as_ref().map(|(_memory, taken)| *taken);
+        let (memory, after) = match snapshot {
+            Some((mut memory, taken)) => {
+                memory.purges = state.purges()?;
+                (memory, taken.seq)
+            }
+            None => {
+                (self.progress)("verifying the state");
+                (replay::verify(&state, &meta)?, meta.seq)
+            }
+        };
         let mut replay = Replay::new(state, meta, memory);
-        self.note_old_damage(meta.seq, rungs);
+        self.note_old_damage(after, rungs);
         // A base may have cells of transactions up to its end.
         let in_bases = bases.iter().map(Base::end_seq).max().unwrap_or(0);
         let held = meta.seq.saturating_add(u64::from(meta.done > 0));
         let held = held.max(in_bases);
         let (segments, store) = (self.segments, self.store);
-        let end = read::replay::<Fault>(segments, store, meta.seq, held, &mut |transaction| {
+        let end = read::replay::<Fault>(segments, store, after, held, &mut |transaction| {
             if transaction.seq.is_multiple_of(PROGRESS_EVERY) {
                 (self.progress)(&format!("replaying transaction {}", transaction.seq));
             }
@@ -302,8 +337,37 @@ impl Ladder<'_> {
             replayed,
             generation,
             base: None,
-            verified: true,
+            snapshot: used,
         })
+    }
+
+    /// The snapshot of the indexes, when there is one to be used.
+    fn snapshot(&self, from: Use) -> Option<(Memory, Taken)> {
+        match from {
+            Use::Snapshot => snapshot::read::load(self.dir, self.store).unwrap_or_else(|why| {
+                // It is only ever a short cut.
+                tracing::warn!("the snapshot of the indexes is not used: {why}");
+                None
+            }),
+            Use::Records => None,
+        }
+    }
+
+    /// Whether state and log make up for what a snapshot lacks, and sooner than reading the records.
+    fn is_usable(&self, taken: &Taken, meta: &Meta, state: &State) -> bool {
+        let first = self.segments.first().map_or(1, |segment| segment.first_seq);
+        let log = recycle::bytes_after(&self.dir.join(log::FOLDER), taken.seq);
+        let why = if taken.end_seq > meta.seq {
+            "it is ahead of the state"
+        } else if first > taken.seq.saturating_add(1) {
+            "the commit log does not reach back to it"
+        } else if log.unwrap_or(u64::MAX) > state.bytes().unwrap_or(0).max(SHORT_LOG_BYTES) {
+            "reading the records is quicker than the commit log behind it"
+        } else {
+            return true;
+        };
+        tracing::info!("the snapshot of the indexes is not used: {why}");
+        false
     }
 
     /// Notes segments that cannot be read but are not needed.

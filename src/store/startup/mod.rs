@@ -37,6 +37,7 @@ use crate::store::log::segment::Spares;
 use crate::store::log::write::AppendError;
 use crate::store::log::write::Writer;
 use crate::store::memory::Memory;
+use crate::store::snapshot::Taken;
 use crate::store::space;
 use crate::store::space::Space;
 use crate::store::startup::ladder::Ladder;
@@ -68,6 +69,8 @@ pub struct Opened {
     pub rungs: Vec<Rung>,
     /// The base in use.
     pub base: Option<Finished>,
+    /// The snapshot of the indexes that was used.
+    pub snapshot: Option<Taken>,
     /// What the upkeep begins with.
     pub beginning: Beginning,
 }
@@ -139,11 +142,12 @@ pub fn open(
         space,
         rungs,
         base: recovered.base,
+        snapshot: recovered.snapshot,
         beginning: Beginning {
             dir: dir.clone(),
             base_log_bytes: settings.base_log_bytes,
             generation: recovered.generation,
-            verified: recovered.verified,
+            verified: recovered.snapshot.is_none(),
         },
     })
 }

@@ -9,10 +9,10 @@ use crate::store::base::read::Base;
 use crate::store::cell::Tally;
 use crate::store::generation::Generation;
 use crate::store::log::read::Segment;
+use crate::store::meta::Meta;
 use crate::store::rebuild::Target;
 use crate::store::startup::Progress;
 use crate::store::startup::ladder;
-use crate::store::state::Meta;
 use crate::store::state::StateError;
 
 /// Blocks of the base between two messages.

@@ -1,0 +1,44 @@
+//! The cells that hold no resource, as memory has them: there are few, and memory has all of each.
+
+use std::sync::Arc;
+
+use crate::store::cell::Counter;
+use crate::store::cell::Key;
+use crate::store::memory::Memory;
+use crate::store::memory::token_key;
+
+/// The keys of all of them, in the order of the state's keys.
+pub fn keys(memory: &Memory) -> Vec<Key> {
+    let directories = memory.directories.keys();
+    let histories = memory.directories.iter();
+    let histories = histories.filter(|(_id, found)| found.history.1.is_some());
+    let counters = [
+        (Counter::Directory, memory.directory_last.1),
+        (Counter::Audit, memory.audit_last.1),
+    ];
+    let mut keys: Vec<Key> = directories.map(|id| Key::Directory(*id)).collect();
+    keys.extend(histories.map(|(id, _found)| Key::History(*id)));
+    let counters = counters
+        .into_iter()
+        .filter(|(_counter, mark)| mark.is_some());
+    keys.extend(counters.map(|(counter, _mark)| Key::Counter(counter)));
+    keys.extend(memory.settings.keys().cloned().map(Key::Setting));
+    keys.extend(memory.tokens.values().map(|held| token_key(&held.row)));
+    keys
+}
+
+/// What the cell of `key` holds, when it is one of them.
+pub fn content(memory: &Memory, key: &Key) -> Option<Arc<[u8]>> {
+    let directory = |id| memory.directories.get(id);
+    match key {
+        Key::Purge(_) | Key::Resource(..) => None,
+        Key::Directory(id) => Some(directory(id)?.held.row.encode().into()),
+        Key::History(id) => Some(directory(id)?.history.0.to_le_bytes().as_slice().into()),
+        Key::Counter(Counter::Directory) => {
+            Some(memory.directory_last.0.to_le_bytes().as_slice().into())
+        }
+        Key::Counter(Counter::Audit) => Some(memory.audit_last.0.to_le_bytes().as_slice().into()),
+        Key::Setting(name) => Some(Arc::clone(&memory.settings.get(name)?.row)),
+        Key::Token(_, id) => Some(memory.tokens.get(id)?.row.encode().into()),
+    }
+}
