@@ -1,6 +1,8 @@
 //! Identifiers, and where new ones come from.
 
 use std::fmt;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -145,9 +147,7 @@ pub struct RequestId(u128);
 impl RequestId {
     /// A new id from `ids`.
     pub fn random(ids: &dyn IdSource) -> Self {
-        let mut bytes = [0; 16];
-        ids.fill(&mut bytes);
-        Self(u128::from_be_bytes(bytes))
+        ids.request_id()
     }
 
     /// The id's bytes, most significant first.
@@ -199,15 +199,34 @@ pub trait IdSource: Send + Sync + fmt::Debug {
         self.fill(&mut bytes);
         ResourceId(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
+
+    /// A new request id. It has to differ from all others, and is no secret.
+    fn request_id(&self) -> RequestId {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes);
+        RequestId::from_bytes(bytes)
+    }
 }
 
 /// The operating system's generator.
 #[derive(Debug)]
-pub struct RandomIds(SystemRandom);
+pub struct RandomIds {
+    /// Asks the kernel each time.
+    system: SystemRandom,
+    /// Request ids handed out.
+    requests: AtomicU64,
+    /// Make request ids of their numbers. Each process has its own keys, so the ids of two do not
+    /// meet, and an id does not tell how many requests there were.
+    keys: [RandomState; 2],
+}
 
 impl Default for RandomIds {
     fn default() -> Self {
-        Self(SystemRandom::new())
+        Self {
+            system: SystemRandom::new(),
+            requests: AtomicU64::new(0),
+            keys: [RandomState::new(), RandomState::new()],
+        }
     }
 }
 
@@ -218,9 +237,17 @@ impl IdSource for RandomIds {
             clippy::expect_used,
             reason = "Linux's getrandom cannot fail once it is seeded"
         )]
-        self.0
+        self.system
             .fill(bytes)
             .expect("the operating system gives random bytes");
+    }
+
+    /// Without a system call: a request that only reads needs no other chance.
+    fn request_id(&self) -> RequestId {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let [high, low] = &self.keys;
+        let half = |key: &RandomState| u128::from(key.hash_one(number));
+        RequestId((half(high) << 64) | half(low))
     }
 }
 
@@ -240,9 +267,12 @@ impl IdSource for CountedIds {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use crate::base::ident::CountedIds;
     use crate::base::ident::DirectoryName;
     use crate::base::ident::IdSource;
+    use crate::base::ident::RandomIds;
     use crate::base::ident::ResourceId;
     use crate::base::ident::TokenId;
 
@@ -272,6 +302,15 @@ mod tests {
         ] {
             assert_eq!(ResourceId::parse(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn request_ids_differ_within_a_process_and_between_two() {
+        let (one, other) = (RandomIds::default(), RandomIds::default());
+        let ids: HashSet<_> = (0..1000)
+            .flat_map(|_| [one.request_id(), other.request_id()])
+            .collect();
+        assert_eq!(ids.len(), 2000);
     }
 
     #[test]
