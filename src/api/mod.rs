@@ -9,6 +9,7 @@ mod reply;
 mod resources;
 mod route;
 mod scim;
+mod write;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -43,6 +44,7 @@ use crate::http::header;
 use crate::scim::error::Condition;
 use crate::scim::error::ScimError;
 use crate::scim::schema::Profile;
+use crate::store;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::Route;
@@ -50,6 +52,10 @@ use crate::telemetry::metrics::Route;
 /// How many queries may look at every resource at the same time: they are the only requests whose
 /// cost grows with the directory, and must not take the machine from the others.
 const SCANS_MAX: usize = 1;
+
+/// How many writes may be under way at the same time; more wait for their turn. Half of what waits
+/// for the commit thread at most, so that handing over never waits.
+const WRITES_MAX: usize = store::JOBS_MAX / 2;
 
 /// The SCIM endpoints of all directories.
 #[derive(Debug)]
@@ -70,6 +76,8 @@ pub struct Api {
     metrics: Arc<Metrics>,
     /// Permits for queries that look at every resource.
     scans: Arc<Semaphore>,
+    /// Permits for writes.
+    writes: Arc<Semaphore>,
 }
 
 /// What a request is answered, and what is counted and logged beside it.
@@ -103,7 +111,16 @@ impl Api {
             public_url,
             metrics,
             scans,
+            writes: Arc::new(Semaphore::new(WRITES_MAX)),
         }
+    }
+
+    /// Waits until the writes under way have ended, those of clients that went away included. No
+    /// other begins after it.
+    pub async fn finish_writes(&self) {
+        let all = u32::try_from(WRITES_MAX).unwrap_or(u32::MAX);
+        // Fails only when the semaphore is closed, which nobody else does.
+        drop(self.writes.acquire_many(all).await);
     }
 
     /// Sends the request where its path says.

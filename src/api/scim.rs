@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::reply::Reply;
@@ -11,20 +9,14 @@ use crate::api::resources::View;
 use crate::api::route::Method;
 use crate::api::route::Target;
 use crate::auth::Caller;
-use crate::base::actor::Actor;
 use crate::base::ident::ResourceId;
-use crate::directory::Act;
 use crate::directory::Directory;
-use crate::directory::Written;
 use crate::directory::error::DirectoryError;
 use crate::directory::read::FromMemory;
 use crate::directory::search::Page;
 use crate::directory::search::Search;
-use crate::http::Authorised;
 use crate::http::Head;
 use crate::http::HeaderName;
-use crate::http::HeaderValue;
-use crate::http::Limits;
 use crate::http::Received;
 use crate::http::header;
 use crate::scim::discovery;
@@ -34,7 +26,6 @@ use crate::scim::error::ScimError;
 use crate::scim::etag::Precondition;
 use crate::scim::filter::Filter;
 use crate::scim::filter::FilterLimits;
-use crate::scim::json;
 use crate::scim::query;
 use crate::scim::resource::Note;
 use crate::scim::schema::ResourceKind;
@@ -51,18 +42,6 @@ pub struct Asked {
     pub method: Method,
     /// The decoded parameters of the query.
     pub parameters: Vec<(String, String)>,
-}
-
-/// What a write does.
-enum Write {
-    /// POST.
-    Create,
-    /// PUT.
-    Replace(ResourceId),
-    /// PATCH.
-    Patch(ResourceId),
-    /// DELETE.
-    Delete(ResourceId),
 }
 
 impl Api {
@@ -252,54 +231,6 @@ impl Api {
         Ok(view.read(kind, &stored, if_none_match.as_ref())?)
     }
 
-    /// POST, PUT, PATCH, DELETE.
-    async fn write(
-        &self,
-        received: Received,
-        caller: Caller,
-        asked: Asked,
-    ) -> Result<Reply, ApiError> {
-        caller.require_write().map_err(ApiError::Refused)?;
-        let (kind, write) = intended(&asked)?;
-        let registry = asked.directory.registry();
-        let request = received.authorise(caller);
-        let projection = query::projection(&asked.parameters, registry, kind)?;
-        let act = Act {
-            actor: Actor::Token(request.proof().token),
-            request: request.head().request_id(),
-            if_match: precondition(request.head(), &header::IF_MATCH),
-        };
-        let body = if matches!(write, Write::Delete(_)) {
-            Value::Null
-        } else {
-            json_body(request, &self.limits, kind).await?
-        };
-        let directory = asked.directory.clone();
-        // From here on the write runs to its end, even if the client goes away.
-        let (write, outcome) = blocking(move || {
-            let outcome = carry_out(&directory, kind, &write, body, &act);
-            (write, outcome)
-        })
-        .await?;
-        let Some(written) = outcome? else {
-            return Ok(Reply::empty(204));
-        };
-        self.count_notes(&written.notes);
-        self.metrics
-            .scim_write(asked.directory.row().name.as_str(), self.clock.now());
-        let status = if matches!(write, Write::Create) {
-            201
-        } else {
-            200
-        };
-        let view = View {
-            directory: &asked.directory,
-            base: &asked.base,
-            projection: &projection,
-        };
-        Ok(view.one(status, kind, &written.stored)?)
-    }
-
     /// How large a filter may be.
     fn filter_limits(&self) -> FilterLimits {
         FilterLimits {
@@ -310,121 +241,15 @@ impl Api {
     }
 
     /// Counts what was tolerated.
-    fn count_notes(&self, notes: &[Note]) {
+    pub(in crate::api) fn count_notes(&self, notes: &[Note]) {
         for note in notes {
             self.metrics.dialect_notes.add_one(note.code);
         }
     }
 }
 
-/// Does a write, and says so in the log: one line each.
-fn carry_out(
-    directory: &Directory,
-    kind: ResourceKind,
-    write: &Write,
-    body: Value,
-    act: &Act,
-) -> Result<Option<Written>, DirectoryError> {
-    let (verb, written) = match write {
-        Write::Create => ("created", directory.create(kind, body, act)?),
-        Write::Replace(id) => ("replaced", directory.replace(kind, *id, body, act)?),
-        Write::Patch(id) => ("patched", directory.patch(kind, *id, body, act)?),
-        Write::Delete(id) => {
-            directory.delete(kind, *id, act)?;
-            tracing::info!(
-                request_id = %act.request, directory = %directory.row().name, actor = %act.actor, resource = %id,
-                "{} {id} deleted", kind.name()
-            );
-            return Ok(None);
-        }
-    };
-    let (id, revision) = (written.stored.id, written.stored.revision);
-    let verb = if written.changed {
-        verb
-    } else {
-        "already as asked"
-    };
-    tracing::info!(
-        request_id = %act.request, directory = %directory.row().name, actor = %act.actor, resource = %id,
-        revision = revision.0, "{} {id} {verb}", kind.name()
-    );
-    for note in &written.notes {
-        tracing::debug!(request_id = %act.request, code = note.code, path = %note.path, "tolerated");
-    }
-    Ok(Some(written))
-}
-
-/// Which write the request means, and on what.
-fn intended(asked: &Asked) -> Result<(ResourceKind, Write), ApiError> {
-    match (&asked.target, asked.method) {
-        // Whatever the id: no group can be there to be written.
-        (Target::Collection(ResourceKind::Group), Method::Post)
-        | (
-            Target::Resource(ResourceKind::Group, _),
-            Method::Put | Method::Patch | Method::Delete,
-        ) => {
-            let detail = if asked.directory.registry().users_only() {
-                "this directory holds users only; its administrator decided that groups are not kept"
-            } else {
-                "groups cannot be written yet in this version; switch the group mapping off in Entra"
-            };
-            Err(not_offered(detail).into())
-        }
-        (Target::Collection(kind), Method::Post) => Ok((*kind, Write::Create)),
-        (Target::Resource(kind, id), Method::Put | Method::Patch | Method::Delete) => {
-            let id = ResourceId::parse(id).ok_or(DirectoryError::NotFound { kind: *kind })?;
-            let write = match asked.method {
-                Method::Put => Write::Replace(id),
-                Method::Patch => Write::Patch(id),
-                _ => Write::Delete(id),
-            };
-            Ok((*kind, write))
-        }
-        (target, _) => Err(ApiError::Method {
-            allow: target.allow(),
-        }),
-    }
-}
-
-/// Reads the body and parses it as JSON, if its media type allows (RFC 7644 §3.8).
-async fn json_body(
-    request: Authorised<Caller>,
-    limits: &Limits,
-    kind: ResourceKind,
-) -> Result<Value, ApiError> {
-    if let Some(media_type) = request.head().headers().get(header::CONTENT_TYPE)
-        && !is_json(media_type)
-    {
-        return Err(ScimError::new(
-            Condition::MediaType,
-            "the body must be application/scim+json (application/json is accepted too)",
-        )
-        .into());
-    }
-    let encodings = request.head().headers().get_all(header::CONTENT_ENCODING);
-    if encodings
-        .iter()
-        .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(ScimError::new(
-            Condition::MediaType,
-            "the body has a Content-Encoding; send it as it is, neither compressed nor encoded",
-        )
-        .into());
-    }
-    let bytes_max = match kind {
-        ResourceKind::User => limits.body_bytes_max,
-        ResourceKind::Group => limits.group_body_bytes_max,
-    };
-    let body = request
-        .body(bytes_max, limits.body_timeout)
-        .await
-        .map_err(ApiError::Body)?;
-    Ok(json::parse(&body, limits.json_depth_max)?)
-}
-
 /// The condition in a header, if the client sent one.
-fn precondition(head: &Head, name: &HeaderName) -> Option<Precondition> {
+pub(in crate::api) fn precondition(head: &Head, name: &HeaderName) -> Option<Precondition> {
     let mut lines = head
         .headers()
         .get_all(name)
@@ -435,19 +260,8 @@ fn precondition(head: &Head, name: &HeaderName) -> Option<Precondition> {
     Some(Precondition::parse(lines))
 }
 
-/// Whether a `Content-Type` names JSON; parameters do not matter.
-fn is_json(media_type: &HeaderValue) -> bool {
-    let Ok(media_type) = media_type.to_str() else {
-        return false;
-    };
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    essence.is_empty()
-        || essence.eq_ignore_ascii_case("application/scim+json")
-        || essence.eq_ignore_ascii_case("application/json")
-}
-
 /// The refusal of a feature that SCIM defines and Rollcall does not offer (RFC 7644 Table 8).
-fn not_offered(detail: &str) -> ScimError {
+pub(in crate::api) fn not_offered(detail: &str) -> ScimError {
     ScimError::new(Condition::NotImplemented, detail)
 }
 

@@ -308,7 +308,11 @@ impl Running {
             );
         }
         self.runtime.block_on(self.sockets.stop(DRAIN));
-        // Writes that have begun are on blocking threads: they finish before the store closes.
+        // Writes whose clients went away finish before the store closes, as do blocking threads. One
+        // that takes longer is in the commit thread's hands.
+        let writes = self.rooms.api.finish_writes();
+        let writes = async { tokio::time::timeout(DRAIN, writes).await };
+        drop(self.runtime.block_on(writes));
         self.runtime.shutdown_timeout(DRAIN);
         write_last_used_now(&self.rooms.auth);
         self.rooms.store.shutdown();

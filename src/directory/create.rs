@@ -9,6 +9,7 @@ use crate::directory::Directory;
 use crate::directory::Stored;
 use crate::directory::Written;
 use crate::directory::error::DirectoryError;
+use crate::directory::write::Intent;
 use crate::scim::dialect;
 use crate::scim::resource::parse;
 use crate::scim::schema::ResourceKind;
@@ -16,18 +17,17 @@ use crate::store::change::Change;
 use crate::store::change::Expect;
 
 impl Directory {
-    /// Creates a resource from `body` and returns it once it is durable.
+    /// The intent to create a resource from `body`.
     ///
     /// # Errors
     ///
-    /// [`DirectoryError::Rejected`] when the body does not fit the schema, [`DirectoryError::Taken`]
-    /// when another resource holds a unique value, and the store's own.
-    pub fn create(
+    /// [`DirectoryError::Rejected`] when the body does not fit the schema.
+    pub fn creation(
         &self,
         kind: ResourceKind,
         mut body: Value,
         act: &Act,
-    ) -> Result<Written, DirectoryError> {
+    ) -> Result<Intent, DirectoryError> {
         let mut notes = Vec::new();
         dialect::body(&mut body, &self.registry, kind, &mut notes);
         let resource = parse::parse(body, &self.registry, kind, &mut notes)?;
@@ -53,13 +53,11 @@ impl Directory {
             act,
             payload,
         );
-        self.store
-            .commit(transaction)
-            .map_err(|error| self.commit_error(kind, error))?;
-        Ok(Written {
+        let written = Written {
             stored,
             changed: true,
             notes,
-        })
+        };
+        Ok(Intent::put(kind, transaction, written))
     }
 }

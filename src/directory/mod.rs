@@ -1,8 +1,9 @@
 //! Use cases on the resources of one directory: create, read, replace, patch, delete, search.
 //!
 //! Each write is one transaction: the resource, its index entries and its history entry become
-//! durable together or not at all. Synchronous; callers run it on the blocking pool. What a client
-//! may be told about a failure is decided in `api/error.rs`, not here.
+//! durable together or not at all. Synchronous: what reads or waits for the disk, callers run on the
+//! blocking pool; what says that it does not, they need not. What a client may be told about a
+//! failure is decided in `api/error.rs`, not here.
 
 pub mod create;
 pub mod delete;
@@ -14,7 +15,10 @@ mod plan;
 pub mod read;
 pub mod replace;
 pub mod search;
-mod write;
+pub mod write;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,4 +1,8 @@
 //! Committing what a use case prepared, and preparing it again when somebody was faster.
+//!
+//! There are two ways. [`Directory::finish`] waits for the disk and belongs on a thread that may.
+//! [`Directory::begin`] never waits: it prepares what memory alone can tell, hands it to the commit
+//! thread and is told the outcome later, so that a write costs no thread of its own.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -18,6 +22,7 @@ use crate::scim::error::ScimError;
 use crate::scim::resource::Note;
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceKind;
+use crate::store::Then;
 use crate::store::change::Change;
 use crate::store::change::Expect;
 use crate::store::change::HistoryDraft;
@@ -30,10 +35,15 @@ use crate::store::error::StoreError;
 use crate::store::record::KEY_BYTES_MAX;
 use crate::store::record::KEYS_MAX;
 use crate::store::record::Record;
+use crate::store::view::Cached;
 
 /// How often a write is prepared again after somebody else changed the resource, before it is
 /// prepared inside the commit thread, where nobody can.
 const ATTEMPTS: usize = 8;
+
+/// Up to so many bytes a resource, or what is to become of it, is dealt with on a thread that must
+/// not wait: some tens of microseconds. Nearly every user is smaller.
+pub const PROMPT_BYTES_MAX: usize = 16 << 10;
 
 /// What a use case wants to happen to a resource it has read.
 pub enum Decision {
@@ -57,9 +67,169 @@ struct Prepared {
     written: Written,
 }
 
-impl Directory {
-    /// Changes the resource `id` as `judge` decides, however often others change it meanwhile.
+/// A write that was understood and not begun.
+pub struct Intent {
+    /// What it is about.
+    kind: ResourceKind,
+    /// What is to be done.
+    what: What,
+    /// What was tolerated in the request.
+    notes: Vec<Note>,
+}
+
+/// What an [`Intent`] is to do.
+enum What {
+    /// To commit this, which depends on nothing that can change meanwhile.
+    Put(Box<(Transaction, Written)>),
+    /// To change a resource as it then is.
+    Change(ResourceId, Arc<Judge>),
+}
+
+/// How far [`Directory::begin`] got.
+pub enum Begun {
+    /// There was nothing to commit.
+    Done(Written),
+    /// The commit thread has it.
+    Submitted(Submitted),
+    /// Not at all: it takes longer than a thread that must not wait may take.
+    NotPromptly(Intent),
+}
+
+/// A write on its way to the disk.
+pub struct Submitted {
+    /// What it is about.
+    kind: ResourceKind,
+    /// The answer once it is durable.
+    written: Written,
+    /// The same once more, should somebody be faster.
+    again: Option<Intent>,
+}
+
+impl Submitted {
+    /// The answer, now that it is durable.
+    pub fn acknowledged(self) -> Written {
+        let mut written = self.written;
+        if let Some(mut intent) = self.again {
+            written.notes.append(&mut intent.notes);
+        }
+        written
+    }
+}
+
+impl Intent {
+    /// To commit `transaction` and answer `written`.
+    pub(in crate::directory) fn put(
+        kind: ResourceKind,
+        transaction: Transaction,
+        written: Written,
+    ) -> Self {
+        Self {
+            kind,
+            what: What::Put(Box::new((transaction, written))),
+            notes: Vec::new(),
+        }
+    }
+
+    /// To change the resource `id` as `judge` decides.
     pub(in crate::directory) fn change(
+        kind: ResourceKind,
+        id: ResourceId,
+        judge: Arc<Judge>,
+        notes: Vec<Note>,
+    ) -> Self {
+        Self {
+            kind,
+            what: What::Change(id, judge),
+            notes,
+        }
+    }
+}
+
+impl Directory {
+    /// Begins a write without waiting for anything. `then` is told what came of it, unless it is
+    /// dropped here; who hears of a failure goes on with [`Directory::settle`].
+    ///
+    /// # Errors
+    ///
+    /// Why there is nothing to commit.
+    pub fn begin(&self, intent: Intent, act: &Act, then: Then) -> Result<Begun, DirectoryError> {
+        let kind = intent.kind;
+        let (transaction, written, again) = match intent.what {
+            What::Put(put) => {
+                let (transaction, written) = *put;
+                (transaction, written, None)
+            }
+            What::Change(id, ref judge) => {
+                let record = match self.store.resource_cached(self.row.id, kind, id) {
+                    Cached::Absent => None,
+                    Cached::Hit(record) if record.body.len() <= PROMPT_BYTES_MAX => Some(record),
+                    Cached::Hit(_) | Cached::Cold => return Ok(Begun::NotPromptly(intent)),
+                };
+                let prepared = self.prepare(kind, id, record.as_ref(), act, &**judge)?;
+                let mut written = prepared.written;
+                let Some(transaction) = prepared.transaction else {
+                    written.notes.extend(intent.notes);
+                    return Ok(Begun::Done(written));
+                };
+                (transaction, written, Some(intent))
+            }
+        };
+        self.store
+            .submit(transaction, then)
+            .map_err(|error| self.commit_error(kind, error))?;
+        Ok(Begun::Submitted(Submitted {
+            kind,
+            written,
+            again,
+        }))
+    }
+
+    /// Goes on after a submitted write failed; `None` when nobody told its outcome. Waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::finish`].
+    pub fn settle(
+        &self,
+        submitted: Submitted,
+        act: &Act,
+        error: Option<CommitError>,
+    ) -> Result<Written, DirectoryError> {
+        match (error, submitted.again) {
+            // Somebody was faster.
+            (Some(CommitError::Rejected(Reject::Changed { .. })), Some(intent)) => {
+                self.finish(intent, act)
+            }
+            (error, _) => {
+                let error = error.unwrap_or_else(|| self.store.gone());
+                Err(self.commit_error(submitted.kind, error))
+            }
+        }
+    }
+
+    /// Does a write and waits until it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`].
+    pub fn finish(&self, intent: Intent, act: &Act) -> Result<Written, DirectoryError> {
+        let kind = intent.kind;
+        let mut written = match intent.what {
+            What::Put(put) => {
+                let (transaction, written) = *put;
+                self.store
+                    .commit(transaction)
+                    .map_err(|error| self.commit_error(kind, error))?;
+                written
+            }
+            What::Change(id, judge) => self.change(kind, id, act, judge)?,
+        };
+        written.notes.extend(intent.notes);
+        Ok(written)
+    }
+
+    /// Changes the resource `id` as `judge` decides, however often others change it meanwhile.
+    fn change(
         &self,
         kind: ResourceKind,
         id: ResourceId,

@@ -22,6 +22,7 @@ mod tls;
 
 pub use hyper::Method;
 pub use hyper::StatusCode;
+pub use hyper::body::Bytes;
 pub use hyper::header;
 pub use hyper::header::HeaderName;
 pub use hyper::header::HeaderValue;

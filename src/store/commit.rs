@@ -36,6 +36,10 @@ pub type Prepare = Box<dyn FnOnce(&View) -> Option<Transaction> + Send>;
 /// What came of a transaction.
 pub type Outcome = Result<Committed, CommitError>;
 
+/// Is told what came of a transaction, on the commit thread: it only passes the word on. Dropped
+/// without a call when the commit thread ends before the transaction's turn.
+pub type Then = Box<dyn FnOnce(Outcome) + Send>;
+
 /// What came of a transaction prepared inside the commit thread.
 pub enum Prepared {
     /// It was prepared, and this came of it.
@@ -53,7 +57,7 @@ pub enum Job {
         /// The transaction.
         transaction: Transaction,
         /// Where the outcome goes.
-        reply: SyncSender<Outcome>,
+        then: Then,
     },
     /// Prepare something and commit it.
     With {
@@ -69,7 +73,7 @@ pub enum Job {
 /// Where an outcome goes.
 enum Reply {
     /// To somebody who prepared outside.
-    Plain(SyncSender<Outcome>),
+    Plain(Then),
     /// To somebody who had it prepared inside.
     Prepared(SyncSender<Prepared>),
 }
@@ -78,7 +82,7 @@ impl Reply {
     /// Sends it. Whoever asked may have gone; what was begun was finished all the same.
     fn send(self, outcome: Outcome) {
         match self {
-            Self::Plain(to) => drop(to.send(outcome)),
+            Self::Plain(then) => then(outcome),
             Self::Prepared(to) => drop(to.send(Prepared::Done(outcome))),
         }
     }
@@ -141,7 +145,7 @@ impl Committer {
         let room = matches!(first, Job::Stop) || self.queue.wait_for_room(stuck);
         let first = match first {
             Job::Stop => return Next::Stop,
-            Job::Commit { transaction, reply } => Some((transaction, Reply::Plain(reply))),
+            Job::Commit { transaction, then } => Some((transaction, Reply::Plain(then))),
             Job::With { prepare, reply } => self.prepare(prepare, reply),
         };
         let Some((transaction, reply)) = first else {
@@ -179,8 +183,8 @@ impl Committer {
     ) -> Next {
         while staging.changes < GROUP_CHANGES_MAX && staging.bytes < GROUP_BYTES_MAX {
             match self.jobs.try_recv() {
-                Ok(Job::Commit { transaction, reply }) => {
-                    answers.push((Reply::Plain(reply), staging.add(transaction)));
+                Ok(Job::Commit { transaction, then }) => {
+                    answers.push((Reply::Plain(then), staging.add(transaction)));
                 }
                 Ok(job @ Job::With { .. }) => return Next::Job(job),
                 Ok(Job::Stop) => return Next::Stop,

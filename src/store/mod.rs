@@ -69,6 +69,7 @@ use crate::store::commit::Prepare;
 use crate::store::commit::Prepared;
 use crate::store::desk::Chore;
 use crate::store::desk::Reports;
+pub use crate::store::commit::Then;
 use crate::store::error::CommitError;
 use crate::store::error::OpenError;
 use crate::store::keeper::Bell;
@@ -81,7 +82,7 @@ use crate::store::upkeep::Upkeep;
 use crate::store::view::View;
 
 /// Transactions that may wait for the commit thread; whoever comes then waits to be let in.
-const JOBS_MAX: usize = 1024;
+pub const JOBS_MAX: usize = 1024;
 /// How long closing waits for the state. A state that stalls must not keep the process alive: the
 /// commit log has everything.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(60);
@@ -183,8 +184,24 @@ impl Store {
     /// [`CommitError`].
     pub fn commit(&self, transaction: Transaction) -> Result<Committed, CommitError> {
         let (reply, answer) = mpsc::sync_channel(1);
-        self.send(Job::Commit { transaction, reply })?;
+        // Whoever asked is waiting.
+        self.submit(
+            transaction,
+            Box::new(move |outcome| drop(reply.send(outcome))),
+        )?;
         answer.recv().unwrap_or_else(|_gone| Err(self.gone()))
+    }
+
+    /// As [`Store::commit`], for who must not wait: `then` is told the outcome, on the commit thread.
+    /// When it is dropped untold, [`Store::gone`] says why. Waits only while [`JOBS_MAX`]
+    /// transactions are before it, so whoever submits from a thread that must not wait has to bound
+    /// how many he has under way.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError`] when nobody takes transactions any more.
+    pub fn submit(&self, transaction: Transaction, then: Then) -> Result<(), CommitError> {
+        self.send(Job::Commit { transaction, then })
     }
 
     /// Prepares a transaction inside the commit thread, where nobody can come between, and commits
@@ -226,7 +243,7 @@ impl Store {
     }
 
     /// Why the commit thread gave no answer: it met a fault with this group, or is no more.
-    fn gone(&self) -> CommitError {
+    pub fn gone(&self) -> CommitError {
         match self.0.view.status().failure() {
             Some(_failure) => CommitError::Failed,
             None => CommitError::ReadOnly {

@@ -304,7 +304,8 @@ fn an_applier_that_stalls_with_a_full_queue_holds_up_no_one() {
     };
     let (reply, answer) = mpsc::sync_channel(1);
     let transaction = plain(vec![directory_change(0, "entra", Expect::Absent)]);
-    jobs.send(Job::Commit { transaction, reply }).ok().unwrap();
+    let then = Box::new(move |outcome| drop(reply.send(outcome)));
+    jobs.send(Job::Commit { transaction, then }).ok().unwrap();
     jobs.send(Job::Stop).ok().unwrap();
     committer.run();
     let error = answer.recv().unwrap().unwrap_err();
