@@ -106,7 +106,7 @@ impl TokenId {
         let bytes: [u8; Self::CHARS] = text.as_bytes().try_into().ok()?;
         bytes
             .iter()
-            .all(|b| Self::ALPHABET.contains(b))
+            .all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
             .then_some(Self(bytes))
     }
 

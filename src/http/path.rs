@@ -52,6 +52,10 @@ fn decode_form(text: &str) -> Result<String, BadEscape> {
 
 /// Decodes `%XX`.
 fn decode(text: &str) -> Result<Cow<'_, str>, BadEscape> {
+    // Nearly every segment is plain.
+    if !text.as_bytes().contains(&b'%') {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut after = text.split('%');
     // What stands before the first `%` needs no look.
     after.next();
