@@ -73,13 +73,26 @@ impl Key<'_> {
         }
     }
 
-    /// The first 16 bytes as a number that sorts as they do, to spare a sort the look at the rest.
-    pub fn head(&self) -> u128 {
-        let mut head = [0; 16];
+    /// How it begins.
+    pub fn head<const N: usize>(&self) -> Head<N> {
+        let mut head = [0; N];
         for (to, from) in head.iter_mut().zip(self.bytes) {
             *to = *from;
         }
-        u128::from_be_bytes(head)
+        Head(head)
+    }
+}
+
+/// The first bytes of a text. Sorts as the texts do, if not as finely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store::index) struct Head<const N: usize = 8>([u8; N]);
+
+impl Head {
+    /// How it stands to the texts that begin with `start`. When it is equal, they may not be.
+    pub fn order(&self, start: &[u8]) -> Ordering {
+        let known = start.len().min(self.0.len());
+        let (head, start) = (self.0.get(..known), start.get(..known));
+        head.cmp(&start)
     }
 }
 
@@ -190,7 +203,15 @@ impl Keys {
             .first()
             .filter(|(index, _key)| *index == Index::UserName)
             .map(|(_index, key)| key.key());
-        let mut out = Vec::with_capacity(128);
+        // Counted first: what is shrunk afterwards leaves gaps in memory that nothing fits into.
+        let bytes = sorted.iter().map(|(index, key)| {
+            let key = key.key();
+            let is_user_name = *index == Index::Email && Some(key) == user_name;
+            let text = usize::from(key.form == Form::Text);
+            let len = key.bytes.len().saturating_add(text);
+            len.saturating_mul(usize::from(!is_user_name))
+        });
+        let mut out = Vec::with_capacity(bytes.sum::<usize>().saturating_add(sorted.len()));
         for (index, key) in &sorted {
             let key = key.key();
             if *index == Index::Email && Some(key) == user_name {

@@ -5,40 +5,41 @@ use std::cmp::Ordering;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
 
+use crate::base::clock::Timestamp;
 use crate::base::ident::ResourceId;
 use crate::store::change::Index;
 use crate::store::change::Time;
 use crate::store::index::Slot;
 use crate::store::index::SlotNumber;
+use crate::store::index::keys::Head;
 use crate::store::index::keys::Key;
 use crate::store::index::slots::Slots;
 use crate::store::index::sorted::Sorted;
 
-/// An entry by id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store::index) struct Headed {
-    /// The first four bytes of the id: they tell nearly all apart without a look at the slots.
-    head: u32,
-    /// The slot.
-    pub number: SlotNumber,
-}
-
-/// An entry by key.
+/// An entry by a number: it tells nearly all apart without a look at the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store::index) struct Printed {
-    /// The key's fingerprint.
-    print: u32,
-    /// The slot. Equal keys are sorted by it: any entry among a million of them is found as fast.
+pub(in crate::store::index) struct Numbered {
+    /// The first four bytes of an id; a time in seconds, roughly; the fingerprint of a key.
+    pub head: u32,
+    /// The slot. Where all else is equal, entries are sorted by it: one among a million with the
+    /// same key is found as fast as any.
     pub number: SlotNumber,
 }
 
 /// A user name or a display name in the order of the texts. A resource has at most one of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store::index) struct Name(pub SlotNumber);
+pub(in crate::store::index) struct Name {
+    /// How it begins.
+    pub head: Head,
+    /// The slot.
+    pub number: SlotNumber,
+}
 
 /// An email in the order of the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::index) struct Email {
+    /// How it begins.
+    pub head: Head,
     /// The slot.
     pub number: SlotNumber,
     /// Where in its keys the email begins, in bytes before their end.
@@ -88,6 +89,8 @@ impl Step {
 
 /// A text's entry.
 pub(in crate::store::index) trait Text: Copy + PartialEq {
+    /// How it begins.
+    fn head(self) -> Head;
     /// Its slot.
     fn number(self) -> SlotNumber;
     /// Its text as a key of `index`.
@@ -95,16 +98,24 @@ pub(in crate::store::index) trait Text: Copy + PartialEq {
 }
 
 impl Text for Name {
+    fn head(self) -> Head {
+        self.head
+    }
+
     fn number(self) -> SlotNumber {
-        self.0
+        self.number
     }
 
     fn key(self, slots: &Slots, index: Index) -> Option<Key<'_>> {
-        slots.get(self.0)?.keys.first(index)
+        slots.get(self.number)?.keys.first(index)
     }
 }
 
 impl Text for Email {
+    fn head(self) -> Head {
+        self.head
+    }
+
     fn number(self) -> SlotNumber {
         self.number
     }
@@ -115,41 +126,36 @@ impl Text for Email {
     }
 }
 
-/// One thing for each index.
+/// The lists by fingerprint. Display names and emails have none: they are found by their text, and
+/// seldom asked for.
 #[derive(Debug, Default)]
-pub(in crate::store::index) struct PerIndex<T> {
+pub(in crate::store::index) struct Prints {
     /// `userName`.
-    user_name: T,
-    /// `displayName`.
-    display_name: T,
+    user_name: Sorted<Numbered>,
     /// `externalId`.
-    external_id: T,
-    /// `emails.value`.
-    email: T,
+    external_id: Sorted<Numbered>,
     /// `manager.value`.
-    manager: T,
+    manager: Sorted<Numbered>,
 }
 
-impl<T> PerIndex<T> {
-    /// The one of `index`.
-    pub const fn get(&self, index: Index) -> &T {
+impl Prints {
+    /// The list of `index`.
+    pub const fn get(&self, index: Index) -> Option<&Sorted<Numbered>> {
         match index {
-            Index::UserName => &self.user_name,
-            Index::DisplayName => &self.display_name,
-            Index::ExternalId => &self.external_id,
-            Index::Email => &self.email,
-            Index::Manager => &self.manager,
+            Index::UserName => Some(&self.user_name),
+            Index::ExternalId => Some(&self.external_id),
+            Index::Manager => Some(&self.manager),
+            Index::DisplayName | Index::Email => None,
         }
     }
 
-    /// The one of `index`, to change.
-    pub const fn get_mut(&mut self, index: Index) -> &mut T {
+    /// The list of `index`, to change.
+    pub const fn get_mut(&mut self, index: Index) -> Option<&mut Sorted<Numbered>> {
         match index {
-            Index::UserName => &mut self.user_name,
-            Index::DisplayName => &mut self.display_name,
-            Index::ExternalId => &mut self.external_id,
-            Index::Email => &mut self.email,
-            Index::Manager => &mut self.manager,
+            Index::UserName => Some(&mut self.user_name),
+            Index::ExternalId => Some(&mut self.external_id),
+            Index::Manager => Some(&mut self.manager),
+            Index::DisplayName | Index::Email => None,
         }
     }
 }
@@ -161,15 +167,15 @@ pub(in crate::store::index) struct Lists {
     /// fingerprints are equal, and look-ups would have to tell them apart one by one.
     prints: RandomState,
     /// By id, which is the order of the state's keys.
-    pub by_id: Sorted<Headed>,
+    pub by_id: Sorted<Numbered>,
     /// In order of creation.
     pub by_born: Sorted<SlotNumber>,
     /// By `meta.created`.
-    pub by_created: Sorted<SlotNumber>,
+    pub by_created: Sorted<Numbered>,
     /// By `meta.lastModified`.
-    pub by_modified: Sorted<SlotNumber>,
+    pub by_modified: Sorted<Numbered>,
     /// By the fingerprint of each key.
-    pub by_key: PerIndex<Sorted<Printed>>,
+    pub by_print: Prints,
     /// By user name.
     pub by_user_name: Sorted<Name>,
     /// By display name.
@@ -179,21 +185,58 @@ pub(in crate::store::index) struct Lists {
 }
 
 /// The first four bytes of an id.
-fn head(id: ResourceId) -> u32 {
+fn id_head(id: ResourceId) -> u32 {
     let [a, b, c, d, ..] = *id.as_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
+/// A time in units of 1.024 s, held at the ends of what four bytes can say.
+fn time_head(at: Timestamp) -> u32 {
+    let units = at.millis().max(0) >> 10;
+    u32::try_from(units).unwrap_or(u32::MAX)
+}
+
 /// The entry of a slot by its id.
-pub(in crate::store::index) fn headed(id: ResourceId, number: SlotNumber) -> Headed {
-    let head = head(id);
-    Headed { head, number }
+pub(in crate::store::index) fn by_id(id: ResourceId, number: SlotNumber) -> Numbered {
+    let head = id_head(id);
+    Numbered { head, number }
+}
+
+/// The entry of a slot by a time.
+pub(in crate::store::index) fn by_time(at: Timestamp, number: SlotNumber) -> Numbered {
+    let head = time_head(at);
+    Numbered { head, number }
 }
 
 /// How an entry stands to an id.
-fn id_order(slots: &Slots, entry: Headed, id: ResourceId) -> Ordering {
-    let heads = entry.head.cmp(&head(id));
+fn id_order(slots: &Slots, entry: Numbered, id: ResourceId) -> Ordering {
+    let heads = entry.head.cmp(&id_head(id));
     heads.then_with(|| slots.get(entry.number).map(|slot| slot.id).cmp(&Some(id)))
+}
+
+/// How an entry stands to a time.
+pub(in crate::store::index) fn time_order(
+    slots: &Slots,
+    entry: Numbered,
+    time: Time,
+    at: Timestamp,
+) -> Ordering {
+    let heads = entry.head.cmp(&time_head(at));
+    heads.then_with(|| {
+        let slot = slots.get(entry.number);
+        slot.map(|slot| slot.time(time)).cmp(&Some(at))
+    })
+}
+
+/// How an entry stands to a text.
+pub(in crate::store::index) fn text_order<E: Text>(
+    slots: &Slots,
+    entry: E,
+    index: Index,
+    key: Key<'_>,
+) -> Ordering {
+    let heads = entry.head().cmp(&key.head());
+    heads.then_with(|| entry.key(slots, index).cmp(&Some(key)))
 }
 
 impl Lists {
@@ -203,12 +246,6 @@ impl Lists {
         u32::try_from(hash >> u32::BITS).unwrap_or_default()
     }
 
-    /// A fingerprint's entry of a slot.
-    pub fn printed(&self, key: Key<'_>, number: SlotNumber) -> Printed {
-        let print = self.print(key);
-        Printed { print, number }
-    }
-
     /// The number of the slot with this id.
     pub fn number_of(&self, slots: &Slots, id: ResourceId) -> Option<SlotNumber> {
         let mut found = self.by_id.equal(|entry| id_order(slots, entry, id));
@@ -216,32 +253,21 @@ impl Lists {
     }
 
     /// The entries by id after `after`, or all.
-    pub fn after(&self, slots: &Slots, after: Option<ResourceId>) -> impl Iterator<Item = Headed> {
+    pub fn after(
+        &self,
+        slots: &Slots,
+        after: Option<ResourceId>,
+    ) -> impl Iterator<Item = Numbered> {
         let before = |entry| after.is_some_and(|id| id_order(slots, entry, id).is_le());
         self.by_id.from(self.by_id.place(before))
     }
 
     /// The list by a time.
-    pub const fn by_time(&self, time: Time) -> &Sorted<SlotNumber> {
+    pub const fn by_time(&self, time: Time) -> &Sorted<Numbered> {
         match time {
             Time::Created => &self.by_created,
             Time::Modified => &self.by_modified,
         }
-    }
-
-    /// The slots whose key has this fingerprint. A slot of two such keys comes twice.
-    pub fn of_print(&self, index: Index, print: u32) -> impl Iterator<Item = SlotNumber> {
-        let list = self.by_key.get(index);
-        let found = list.equal(move |entry: Printed| entry.print.cmp(&print));
-        found.map(|entry| entry.number)
-    }
-
-    /// How many keys have this fingerprint.
-    pub fn count_of_print(&self, index: Index, print: u32) -> usize {
-        let list = self.by_key.get(index);
-        let start = list.rank(list.place(|entry| entry.print < print));
-        let end = list.rank(list.place(|entry| entry.print <= print));
-        end.saturating_sub(start)
     }
 
     /// Makes a step with one mention of a slot, which is as the mention says.
@@ -254,8 +280,8 @@ impl Lists {
     ) {
         match mention {
             Mention::Id => {
-                let before = |other: Headed| id_order(slots, other, slot.id).is_lt();
-                step.apply(&mut self.by_id, headed(slot.id, number), before);
+                let before = |other| id_order(slots, other, slot.id).is_lt();
+                step.apply(&mut self.by_id, by_id(slot.id, number), before);
             }
             Mention::Born => {
                 let order = |other| slots.get(other).map(|other| other.born);
@@ -267,24 +293,38 @@ impl Lists {
                     Time::Created => &mut self.by_created,
                     Time::Modified => &mut self.by_modified,
                 };
-                let order = |other| slots.get(other).map(|other| other.time(time));
-                let before = |other| (order(other), other) < (Some(slot.time(time)), number);
-                step.apply(list, number, before);
+                let at = slot.time(time);
+                let before = |other: Numbered| {
+                    let order = time_order(slots, other, time, at);
+                    order.then(other.number.cmp(&number)).is_lt()
+                };
+                step.apply(list, by_time(at, number), before);
             }
-            Mention::Print(index, print) => {
-                let entry = Printed { print, number };
-                step.apply(self.by_key.get_mut(index), entry, |other| other < entry);
+            Mention::Print(index, head) => {
+                let entry = Numbered { head, number };
+                if let Some(list) = self.by_print.get_mut(index) {
+                    step.apply(list, entry, |other| other < entry);
+                }
             }
             Mention::Name(index) => {
                 let list = match index {
                     Index::UserName => &mut self.by_user_name,
                     _ => &mut self.by_display_name,
                 };
-                text_step(list, slots, index, Name(number), step);
+                if let Some(key) = slot.keys.first(index) {
+                    let head = key.head();
+                    let entry = Name { head, number };
+                    text_step(list, slots, (index, key), entry, step);
+                }
             }
             Mention::Email(back) => {
-                let entry = Email { number, back };
-                text_step(&mut self.by_email, slots, Index::Email, entry, step);
+                let key = usize::try_from(back).ok();
+                if let Some(key) = key.and_then(|back| slot.keys.at(back)) {
+                    let head = key.head();
+                    let entry = Email { head, number, back };
+                    let list = &mut self.by_email;
+                    text_step(list, slots, (Index::Email, key), entry, step);
+                }
             }
         }
     }
@@ -313,7 +353,7 @@ impl Lists {
                 next = others.next();
             }
             let same = next.filter(|next| next.order() == member.order());
-            if same.is_none() {
+            if same.is_none() && self.by_print.get(member.index).is_some() {
                 let print = self.print(member.key);
                 note(true, Mention::Print(member.index, print));
             }
@@ -328,8 +368,16 @@ impl Lists {
 }
 
 /// Makes a step with one text of a slot.
-fn text_step<E: Text>(list: &mut Sorted<E>, slots: &Slots, index: Index, entry: E, step: Step) {
-    let order = |other: E| (other.key(slots, index), other.number());
-    let own = order(entry);
-    step.apply(list, entry, |other| order(other) < own);
+fn text_step<E: Text>(
+    list: &mut Sorted<E>,
+    slots: &Slots,
+    (index, key): (Index, Key<'_>),
+    entry: E,
+    step: Step,
+) {
+    let number = entry.number();
+    step.apply(list, entry, |other| {
+        let order = text_order(slots, other, index, key);
+        order.then(other.number().cmp(&number)).is_lt()
+    });
 }

@@ -14,17 +14,20 @@ use crate::base::ident::ResourceId;
 use crate::base::ident::Revision;
 use crate::store::cell::Mark;
 use crate::store::change::Index;
-use crate::store::change::Time;
 use crate::store::index::Indexes;
 use crate::store::index::Slot;
 use crate::store::index::SlotNumber;
+use crate::store::index::keys::Head;
+use crate::store::index::keys::Key;
 use crate::store::index::keys::Keys;
+use crate::store::index::keys::Member;
 use crate::store::index::lists::Email;
-use crate::store::index::lists::Headed;
 use crate::store::index::lists::Lists;
 use crate::store::index::lists::Name;
+use crate::store::index::lists::Numbered;
 use crate::store::index::lists::Text;
-use crate::store::index::lists::headed;
+use crate::store::index::lists::by_id;
+use crate::store::index::lists::by_time;
 use crate::store::index::slots::Slots;
 use crate::store::index::sorted::Sorted;
 use crate::store::record::Header;
@@ -108,49 +111,39 @@ impl Loader {
     /// The indexes of all that came. Of a resource that came twice, the later counts.
     pub fn finish(mut self) -> Indexes {
         let by_id = self.by_id();
-        let live_bytes = self
-            .slots
-            .iter()
-            .map(|(_number, slot)| u64::from(slot.mark.bytes));
-        let live_bytes = live_bytes.sum();
+        let live = self.slots.iter().map(|(_number, slot)| slot.mark.bytes);
+        let live_bytes = live.map(u64::from).sum();
         let mut lists = Lists::default();
         lists.by_id = by_id;
         let slots = &self.slots;
         // Two, as many as the smallest machine has cores.
         thread::scope(|scope| {
             let texts = scope.spawn(|| {
-                let names = |index| {
-                    let entries = slots.iter().map(|(number, _slot)| Name(number));
-                    by_text(slots, index, entries)
-                };
-                let emails = slots.iter().flat_map(|(number, slot)| {
-                    let members = slot.keys.iter();
-                    let emails = members.filter(|member| member.index == Index::Email);
-                    emails.map(move |email| Email {
-                        number,
-                        back: u32::try_from(email.back).unwrap_or(u32::MAX),
-                    })
-                });
+                let user_names = by_text(slots, Index::UserName, names(slots, Index::UserName));
+                let display_names = names(slots, Index::DisplayName);
+                let display_names = by_text(slots, Index::DisplayName, display_names);
                 (
-                    names(Index::UserName),
-                    names(Index::DisplayName),
-                    by_text(slots, Index::Email, emails),
+                    user_names,
+                    display_names,
+                    by_text(slots, Index::Email, emails(slots)),
                 )
             });
-            lists.by_born = by_number(slots, |slot| slot.born);
-            lists.by_created = by_number(slots, |slot| slot.time(Time::Created));
-            lists.by_modified = by_number(slots, |slot| slot.time(Time::Modified));
+            lists.by_born = sorted(slots, |slot| slot.born, |_born, number| number);
+            lists.by_created = sorted(slots, |slot| slot.created, by_time);
+            lists.by_modified = sorted(slots, |slot| slot.modified, by_time);
             for index in Index::ALL {
-                let members = slots.iter().flat_map(|(number, slot)| {
-                    let members = slot.keys.iter();
-                    let members = members.filter(move |member| member.index == index);
-                    members.map(move |member| (number, member.key))
+                let members = members(slots, index);
+                let prints = members.map(|(number, member)| Numbered {
+                    head: lists.print(member.key),
+                    number,
                 });
-                let prints = members.map(|(number, key)| lists.printed(key, number));
                 let mut prints: Vec<_> = prints.collect();
                 prints.sort_unstable();
-                *lists.by_key.get_mut(index) = Sorted::built(&prints);
+                if let Some(list) = lists.by_print.get_mut(index) {
+                    *list = Sorted::built(&prints);
+                }
             }
+            // A panic there is none: it only sorts.
             if let Ok((user_names, display_names, emails)) = texts.join() {
                 lists.by_user_name = user_names;
                 lists.by_display_name = display_names;
@@ -165,7 +158,7 @@ impl Loader {
     }
 
     /// The list by id. Takes out the slots of resources that came again later.
-    fn by_id(&mut self) -> Sorted<Headed> {
+    fn by_id(&mut self) -> Sorted<Numbered> {
         let ids = self.slots.iter().map(|(number, slot)| (slot.id, number));
         let mut ids: Vec<(ResourceId, SlotNumber)> = ids.collect();
         ids.sort_unstable();
@@ -177,29 +170,59 @@ impl Loader {
             }
             again
         });
-        let entries: Vec<_> = ids
-            .into_iter()
-            .map(|(id, number)| headed(id, number))
-            .collect();
-        Sorted::built(&entries)
+        let entries = ids.into_iter().map(|(id, number)| by_id(id, number));
+        Sorted::built(&entries.collect::<Vec<_>>())
     }
 }
 
-/// The list in the order of what `of` takes out of each slot.
-fn by_number<T: Ord>(slots: &Slots, of: impl Fn(&Slot) -> T) -> Sorted<SlotNumber> {
-    let mut entries: Vec<(T, SlotNumber)> = slots
-        .iter()
-        .map(|(number, slot)| (of(slot), number))
-        .collect();
-    entries.sort_unstable();
-    let numbers: Vec<SlotNumber> = entries.into_iter().map(|(_, number)| number).collect();
-    Sorted::built(&numbers)
+/// All keys of an index.
+fn members(slots: &Slots, index: Index) -> impl Iterator<Item = (SlotNumber, Member<'_>)> {
+    slots.iter().flat_map(move |(number, slot)| {
+        let members = slot.keys.iter();
+        let members = members.filter(move |member| member.index == index);
+        members.map(move |member| (number, member))
+    })
 }
 
-/// The list in the order of the texts of `entries`; those that have none are left out.
-fn by_text<E: Text>(slots: &Slots, index: Index, entries: impl Iterator<Item = E>) -> Sorted<E> {
-    let with_text = entries.filter_map(|entry| Some((entry.key(slots, index)?.head(), entry)));
-    let mut entries: Vec<(u128, E)> = with_text.collect();
+/// The entries of an index of names.
+fn names(slots: &Slots, index: Index) -> impl Iterator<Item = (Key<'_>, Name)> {
+    slots.iter().filter_map(move |(number, slot)| {
+        let key = slot.keys.first(index)?;
+        let head = key.head();
+        Some((key, Name { head, number }))
+    })
+}
+
+/// The entries of the emails.
+fn emails(slots: &Slots) -> impl Iterator<Item = (Key<'_>, Email)> {
+    members(slots, Index::Email).map(|(number, member)| {
+        let head = member.key.head();
+        let back = u32::try_from(member.back).unwrap_or(u32::MAX);
+        (member.key, Email { head, number, back })
+    })
+}
+
+/// The list in the order of what `of` takes out of each slot.
+fn sorted<T: Copy + Ord, E: Copy + PartialEq>(
+    slots: &Slots,
+    of: impl Fn(&Slot) -> T,
+    entry: impl Fn(T, SlotNumber) -> E,
+) -> Sorted<E> {
+    let keys = slots.iter().map(|(number, slot)| (of(slot), number));
+    let mut keys: Vec<(T, SlotNumber)> = keys.collect();
+    keys.sort_unstable();
+    let entries = keys.into_iter().map(|(key, number)| entry(key, number));
+    Sorted::built(&entries.collect::<Vec<_>>())
+}
+
+/// The list in the order of the texts.
+fn by_text<'a, E: Text>(
+    slots: &'a Slots,
+    index: Index,
+    entries: impl Iterator<Item = (Key<'a>, E)>,
+) -> Sorted<E> {
+    // More of each text than an entry holds spares the sort most looks at the slots.
+    let mut entries: Vec<(Head<16>, E)> = entries.map(|(key, entry)| (key.head(), entry)).collect();
     entries.sort_unstable_by(|(a_head, a), (b_head, b)| {
         a_head.cmp(b_head).then_with(|| {
             let order = |entry: E| (entry.key(slots, index), entry.number());

@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 
 /// Most entries of a chunk.
-pub(in crate::store::index) const CHUNK_ENTRIES_MAX: usize = 1024;
+pub(in crate::store::index) const CHUNK_ENTRIES_MAX: usize = 512;
 /// Entries of a chunk that is built at once: some are to come.
 const CHUNK_ENTRIES_BUILT: usize = CHUNK_ENTRIES_MAX / 8 * 7;
 /// Entries by which a chunk grows, and most of what it keeps in reserve. Doubling would leave a
@@ -21,11 +21,20 @@ pub(in crate::store::index) struct Place {
     at: usize,
 }
 
+/// Entries next to each other.
+#[derive(Debug)]
+struct Chunk<E> {
+    /// The first of them, beside that of the next chunk: where a search begins, it looks at many.
+    first: E,
+    /// All of them, sorted.
+    entries: Vec<E>,
+}
+
 /// A sorted list.
 #[derive(Debug)]
 pub(in crate::store::index) struct Sorted<E> {
-    /// Chunks in order, none empty, each sorted.
-    chunks: Vec<Vec<E>>,
+    /// Chunks in order, none empty.
+    chunks: Vec<Chunk<E>>,
     /// Entries in all chunks.
     len: usize,
 }
@@ -39,14 +48,40 @@ impl<E> Default for Sorted<E> {
     }
 }
 
+impl<E: Copy + PartialEq> Chunk<E> {
+    /// The chunk of these entries, if there are any.
+    fn new(entries: Vec<E>) -> Option<Self> {
+        let first = *entries.first()?;
+        Some(Self { first, entries })
+    }
+
+    /// Puts an entry in.
+    fn insert(&mut self, at: usize, entry: E) {
+        let len = self.entries.len();
+        if len == self.entries.capacity() {
+            self.entries.reserve_exact(len.clamp(4, CHUNK_ENTRIES_STEP));
+        }
+        self.entries.insert(at, entry);
+        if at == 0 {
+            self.first = entry;
+        }
+    }
+
+    /// Gives back room that is not needed soon.
+    fn shrink(&mut self) {
+        let kept = self.entries.len().saturating_add(CHUNK_ENTRIES_STEP);
+        if self.entries.capacity() > kept.saturating_add(CHUNK_ENTRIES_STEP) {
+            self.entries.shrink_to(kept);
+        }
+    }
+}
+
 impl<E: Copy + PartialEq> Sorted<E> {
     /// The list of these entries, which are in order.
     pub fn built(entries: &[E]) -> Self {
+        let chunks = entries.chunks(CHUNK_ENTRIES_BUILT);
         Self {
-            chunks: entries
-                .chunks(CHUNK_ENTRIES_BUILT)
-                .map(<[E]>::to_vec)
-                .collect(),
+            chunks: chunks.map(<[E]>::to_vec).filter_map(Chunk::new).collect(),
             len: entries.len(),
         }
     }
@@ -59,27 +94,46 @@ impl<E: Copy + PartialEq> Sorted<E> {
     /// The place before the first entry for which `before` does not hold. It must hold for some
     /// first entries and for no later one.
     pub fn place(&self, before: impl Fn(E) -> bool) -> Place {
-        let later = self
-            .chunks
-            .partition_point(|chunk| chunk.first().is_some_and(|first| before(*first)));
-        let chunk = later.saturating_sub(1);
-        let entries = self.chunks.get(chunk);
-        let at = entries.map_or(0, |entries| entries.partition_point(|entry| before(*entry)));
-        Place { chunk, at }
+        let later = self.chunks.partition_point(|chunk| before(chunk.first));
+        let number = later.saturating_sub(1);
+        let chunk = self.chunks.get(number);
+        let at = chunk.map_or(0, |chunk| {
+            chunk.entries.partition_point(|entry| before(*entry))
+        });
+        Place { chunk: number, at }
+    }
+
+    /// The place at the end when `before` holds for all entries, else [`Sorted::place`]: what is
+    /// sorted by time comes there.
+    fn place_to_insert(&self, before: impl Fn(E) -> bool) -> Place {
+        let last = self.chunks.last();
+        let last = last.and_then(|chunk| Some((chunk.entries.last()?, chunk.entries.len())));
+        match last {
+            Some((entry, at)) if before(*entry) => {
+                let chunk = self.chunks.len().saturating_sub(1);
+                Place { chunk, at }
+            }
+            Some(_) | None => self.place(before),
+        }
     }
 
     /// How many entries are before a place. Looks at every chunk, at no entry.
     pub fn rank(&self, place: Place) -> usize {
         let chunks = self.chunks.iter().take(place.chunk);
-        chunks.map(Vec::len).sum::<usize>().saturating_add(place.at)
+        let before: usize = chunks.map(|chunk| chunk.entries.len()).sum();
+        before.saturating_add(place.at)
     }
 
     /// The entries after a place.
     pub fn from(&self, place: Place) -> impl Iterator<Item = E> {
         let mut chunks = self.chunks.iter().skip(place.chunk);
-        let first = chunks.next().and_then(|chunk| chunk.get(place.at..));
+        let first = chunks
+            .next()
+            .and_then(|chunk| chunk.entries.get(place.at..));
         let first = first.unwrap_or_default().iter();
-        first.chain(chunks.flatten()).copied()
+        first
+            .chain(chunks.flat_map(|chunk| &chunk.entries))
+            .copied()
     }
 
     /// The entries that `order` calls equal to what is looked for. It says how an entry stands to
@@ -90,13 +144,20 @@ impl<E: Copy + PartialEq> Sorted<E> {
             .take_while(move |entry| order(*entry).is_eq())
     }
 
+    /// How many entries `order` calls equal to what is looked for.
+    pub fn count_equal(&self, order: impl Fn(E) -> Ordering) -> usize {
+        let start = self.place(|entry| order(entry).is_lt());
+        let end = self.place(|entry| order(entry).is_le());
+        self.rank(end).saturating_sub(self.rank(start))
+    }
+
     /// The entries after the first `offset`.
     pub fn skip(&self, offset: usize) -> impl Iterator<Item = E> {
         let mut at = offset;
         let chunk = self.chunks.iter().position(|chunk| {
-            let here = chunk.len() > at;
+            let here = chunk.entries.len() > at;
             if !here {
-                at = at.saturating_sub(chunk.len());
+                at = at.saturating_sub(chunk.entries.len());
             }
             here
         });
@@ -106,89 +167,80 @@ impl<E: Copy + PartialEq> Sorted<E> {
 
     /// Puts an entry in behind those for which `before` holds.
     pub fn insert(&mut self, entry: E, before: impl Fn(E) -> bool) {
-        let Place { chunk: number, at } = self.place(before);
+        let Place { chunk: number, at } = self.place_to_insert(before);
         self.len = self.len.saturating_add(1);
         let last = number.saturating_add(1) >= self.chunks.len();
         let Some(chunk) = self.chunks.get_mut(number) else {
-            self.chunks.push(vec![entry]);
+            self.chunks.extend(Chunk::new(vec![entry]));
             return;
         };
-        if chunk.len() < CHUNK_ENTRIES_MAX {
-            insert(chunk, at, entry);
-        } else if last && at == chunk.len() {
-            // The usual case of what is sorted by time: chunks fill up instead of staying half full.
-            self.chunks.push(vec![entry]);
-        } else {
-            let mut back = chunk.split_off(CHUNK_ENTRIES_MAX / 2);
-            match at.checked_sub(CHUNK_ENTRIES_MAX / 2) {
-                Some(at) => insert(&mut back, at, entry),
-                None => insert(chunk, at, entry),
+        let len = chunk.entries.len();
+        if len < CHUNK_ENTRIES_MAX {
+            chunk.insert(at, entry);
+        } else if last && at == len {
+            // Chunks fill up instead of staying half full.
+            self.chunks.extend(Chunk::new(vec![entry]));
+        } else if let Some(mut back) = Chunk::new(chunk.entries.split_off(len / 2)) {
+            match at.checked_sub(len / 2) {
+                Some(at) => back.insert(at, entry),
+                None => chunk.insert(at, entry),
             }
-            chunk.shrink_to(chunk.len().saturating_add(CHUNK_ENTRIES_STEP));
+            chunk.shrink();
             self.chunks.insert(number.saturating_add(1), back);
         }
     }
 
     /// Takes an entry out: the first for which `before` does not hold, when it is this one.
     pub fn remove(&mut self, entry: E, before: impl Fn(E) -> bool) {
-        let Place { mut chunk, mut at } = self.place(before);
-        if self
-            .chunks
-            .get(chunk)
-            .is_some_and(|entries| at == entries.len())
-        {
-            (chunk, at) = (chunk.saturating_add(1), 0);
-        }
-        let Some(entries) = self.chunks.get_mut(chunk) else {
+        let Place { chunk: number, at } = self.place(before);
+        let chunk = self.chunks.get(number);
+        let (number, at) = match chunk.is_some_and(|chunk| at == chunk.entries.len()) {
+            true => (number.saturating_add(1), 0),
+            false => (number, at),
+        };
+        let Some(chunk) = self.chunks.get_mut(number) else {
             return;
         };
-        if entries.get(at) != Some(&entry) {
+        if chunk.entries.get(at) != Some(&entry) {
             return;
         }
-        entries.remove(at);
+        chunk.entries.remove(at);
         self.len = self.len.saturating_sub(1);
-        if entries.is_empty() {
-            self.chunks.remove(chunk);
-        } else if entries.len() < CHUNK_ENTRIES_MAX / 4 {
-            // Else what is removed here and there would leave a chunk for each entry that stays.
-            self.join(chunk);
-            self.join(chunk.saturating_sub(1));
-        }
-        if let Some(entries) = self.chunks.get_mut(chunk) {
-            let kept = entries.len().saturating_add(CHUNK_ENTRIES_STEP);
-            if entries.capacity() > kept.saturating_add(CHUNK_ENTRIES_STEP) {
-                entries.shrink_to(kept);
+        match chunk.entries.first() {
+            None => {
+                self.chunks.remove(number);
+                return;
             }
+            Some(first) => chunk.first = *first,
+        }
+        chunk.shrink();
+        if chunk.entries.len() < CHUNK_ENTRIES_MAX / 4 {
+            // Else what is removed here and there would leave a chunk for each entry that stays.
+            self.join(number);
+            self.join(number.saturating_sub(1));
         }
     }
 
     /// Joins a chunk with the next when that leaves room to grow.
-    fn join(&mut self, chunk: usize) {
-        let next = chunk.saturating_add(1);
-        if let (Some(front), Some(back)) = (self.chunks.get(chunk), self.chunks.get(next))
-            && front.len().saturating_add(back.len()) <= CHUNK_ENTRIES_MAX / 2
+    fn join(&mut self, number: usize) {
+        let next = number.saturating_add(1);
+        if let (Some(front), Some(back)) = (self.chunks.get(number), self.chunks.get(next))
+            && front.entries.len().saturating_add(back.entries.len()) <= CHUNK_ENTRIES_MAX / 2
         {
             let back = self.chunks.remove(next);
-            if let Some(front) = self.chunks.get_mut(chunk) {
-                front.reserve_exact(back.len());
-                front.extend(back);
+            if let Some(front) = self.chunks.get_mut(number) {
+                front.entries.reserve_exact(back.entries.len());
+                front.entries.extend(back.entries);
             }
         }
     }
-}
-
-/// Puts an entry into a chunk that may have to grow.
-fn insert<E>(chunk: &mut Vec<E>, at: usize, entry: E) {
-    if chunk.len() == chunk.capacity() {
-        chunk.reserve_exact(chunk.len().clamp(4, CHUNK_ENTRIES_STEP));
-    }
-    chunk.insert(at, entry);
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::any;
     use proptest::prelude::prop;
+    use proptest::prop_assert;
     use proptest::prop_assert_eq;
     use proptest::proptest;
 
@@ -211,7 +263,7 @@ mod tests {
         assert_eq!(list.chunks.len(), 10_000_usize.div_ceil(CHUNK_ENTRIES_MAX));
         for (offset, expected) in [
             (0, vec![0, 1, 2]),
-            (1023, vec![1023, 1024, 1025]),
+            (511, vec![511, 512, 513]),
             (9_998, vec![9_998, 9_999]),
             (10_000, vec![]),
             (usize::MAX, vec![]),
@@ -227,7 +279,11 @@ mod tests {
         for number in (0..100_000).filter(|number| number % 1000 != 7) {
             list.remove(number, |other| other < number);
         }
-        let reserved: usize = list.chunks.iter().map(Vec::capacity).sum();
+        let reserved: usize = list
+            .chunks
+            .iter()
+            .map(|chunk| chunk.entries.capacity())
+            .sum();
         assert_eq!((list.len(), list.chunks.len()), (100, 1));
         assert!(reserved <= 100 + 2 * CHUNK_ENTRIES_STEP, "{reserved}");
     }
@@ -255,7 +311,8 @@ mod tests {
                 }
             }
             prop_assert_eq!(list.len(), model.len());
-            prop_assert_eq!(list.chunks.iter().filter(|chunk| chunk.is_empty()).count(), 0);
+            let firsts = list.chunks.iter().map(|chunk| Some(&chunk.first) == chunk.entries.first());
+            prop_assert!(firsts.into_iter().all(|right| right));
             prop_assert_eq!(list.skip(0).collect::<Vec<_>>(), &model[..]);
             let place = list.place(|other| other < from);
             let at = model.partition_point(|other| *other < from);
@@ -263,6 +320,7 @@ mod tests {
             prop_assert_eq!(list.from(place).collect::<Vec<_>>(), &model[at..]);
             let equal = model.iter().filter(|other| **other == from).count();
             prop_assert_eq!(list.equal(|other| other.cmp(&from)).count(), equal);
+            prop_assert_eq!(list.count_equal(|other| other.cmp(&from)), equal);
         }
     }
 }
