@@ -11,6 +11,7 @@ pub mod control;
 pub mod daemon;
 mod directory;
 mod http;
+pub mod measure;
 pub mod scim;
 mod store;
 mod telemetry;

@@ -9,7 +9,7 @@ pub mod create;
 pub mod delete;
 pub mod error;
 mod history;
-mod keys;
+pub mod keys;
 pub mod patch;
 mod plan;
 pub mod read;

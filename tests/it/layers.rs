@@ -9,7 +9,7 @@ use crate::sources::rust_files;
 use crate::tidy::DEPENDENCIES;
 
 /// Each room, lowest first, with the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("base", &[]),
     ("telemetry", &["base"]),
     ("audit", &["base"]),
@@ -70,6 +70,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
         ],
     ),
     ("cli", &["base", "config", "control", "daemon"]),
+    ("measure", &["base", "audit", "scim", "store", "directory"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];
