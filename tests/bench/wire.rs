@@ -1,4 +1,4 @@
-//! One connection of the load program: hyper's client over rustls, HTTP/1.1 or HTTP/2.
+//! One connection to a server: hyper's client over rustls, HTTP/1.1 or HTTP/2.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt;
 use http_body_util::Full;
+use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Request;
 use hyper::body::Bytes;
@@ -19,57 +20,16 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
-use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Why the program ends, or a request does not count.
-pub struct Failed(String);
-
-impl Failed {
-    /// A failure told by `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Failed {
-    /// What `main` prints when it returns the failure.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Every kind of failure is told by its text.
-macro_rules! failures {
-    ($($kind:ty),*) => {$(
-        impl From<$kind> for Failed {
-            fn from(error: $kind) -> Self {
-                Self(error.to_string())
-            }
-        }
-    )*};
-}
-failures!(
-    std::io::Error,
-    hyper::Error,
-    hyper::http::Error,
-    serde_json::Error,
-    rustls::Error,
-    rustls::pki_types::pem::Error,
-    rustls::pki_types::InvalidDnsNameError
-);
+use crate::failed::Failed;
 
 /// Where requests go.
+#[derive(Clone)]
 pub struct Target {
     /// The addresses that the host's name stands for.
-    pub addresses: Vec<SocketAddr>,
+    addresses: Arc<[SocketAddr]>,
     /// `host:port`, for the Host header.
     authority: String,
     /// Path of the Tenant URL, without a slash at the end.
@@ -91,6 +51,17 @@ impl fmt::Debug for Target {
     }
 }
 
+/// An answer that was read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
 impl Target {
     /// Takes a Tenant URL apart and reads the certificate authority.
     pub async fn resolve(url: &str, token: &str, ca: &Path, h2: bool) -> Result<Self, Failed> {
@@ -103,8 +74,14 @@ impl Target {
         };
         let addresses = tokio::net::lookup_host((host, port)).await?.collect();
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(ca)? {
-            roots.add(certificate?)?;
+        let unreadable = |error: &dyn fmt::Display| {
+            Failed::new(format!(
+                "no certificates to trust in {}: {error}",
+                ca.display()
+            ))
+        };
+        for certificate in CertificateDer::pem_file_iter(ca).map_err(|error| unreadable(&error))? {
+            roots.add(certificate.map_err(|error| unreadable(&error))?)?;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut tls = ClientConfig::builder_with_provider(provider)
@@ -119,12 +96,34 @@ impl Target {
         Ok(Self {
             addresses,
             authority: authority.to_owned(),
-            base: format!("/{}", path.trim_end_matches('/')),
+            base: format!("/{path}").trim_end_matches('/').to_owned(),
             authorization: format!("Bearer {token}"),
             name: ServerName::try_from(host.to_owned())?,
             tls: Arc::new(tls),
             h2,
         })
+    }
+
+    /// The same place with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            authorization: format!("Bearer {token}"),
+            ..self.clone()
+        }
+    }
+
+    /// Refuses to load somebody else's server.
+    pub fn guard(&self, owned: bool) -> Result<(), Failed> {
+        let foreign = self
+            .addresses
+            .iter()
+            .find(|address| !address.ip().is_loopback());
+        match foreign {
+            Some(address) if !owned => Err(Failed::new(format!(
+                "{address} is not a loopback address: give --i-own-this-server if it is yours to load"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -139,7 +138,7 @@ pub enum Wire {
 impl Wire {
     /// Connects; the connection is driven by a task of its own.
     pub async fn connect(target: &Target) -> Result<Self, Failed> {
-        let socket = TcpStream::connect(target.addresses.as_slice()).await?;
+        let socket = TcpStream::connect(&*target.addresses).await?;
         socket.set_nodelay(true)?;
         let tls = TlsConnector::from(Arc::clone(&target.tls))
             .connect(target.name.clone(), socket)
@@ -156,14 +155,14 @@ impl Wire {
         }
     }
 
-    /// Sends one request; status and body of the answer.
+    /// Sends one request and reads the whole answer.
     pub async fn send(
         &mut self,
         target: &Target,
         method: Method,
         path: &str,
-        body: Option<Value>,
-    ) -> Result<(u16, Bytes), Failed> {
+        body: Option<Bytes>,
+    ) -> Result<Answer, Failed> {
         let uri = if target.h2 {
             format!("https://{}{}{path}", target.authority, target.base)
         } else {
@@ -179,8 +178,7 @@ impl Wire {
         if body.is_some() {
             request = request.header("content-type", "application/scim+json; charset=utf-8");
         }
-        let bytes = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let request = request.body(Full::new(bytes))?;
+        let request = request.body(Full::new(body.unwrap_or_default()))?;
         let answer = match self {
             Self::One(sender) => {
                 sender.ready().await?;
@@ -191,7 +189,11 @@ impl Wire {
                 sender.send_request(request).await?
             }
         };
-        let status = answer.status().as_u16();
-        Ok((status, answer.into_body().collect().await?.to_bytes()))
+        let (head, body) = answer.into_parts();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.collect().await?.to_bytes(),
+        })
     }
 }
