@@ -21,6 +21,7 @@ use clap::Args;
 use http_body_util::BodyExt;
 use http_body_util::Full;
 use hyper::HeaderMap;
+use hyper::Method;
 use hyper::Request;
 use hyper::Response;
 use hyper::StatusCode;
@@ -49,9 +50,9 @@ pub struct Arguments {
     /// TCP port; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Status of each answer
-    #[arg(long, default_value_t = 201)]
-    status: u16,
+    /// Status of each answer [default: 201 to POST, 200 to all else]
+    #[arg(long)]
+    status: Option<u16>,
     /// A header of each answer; may be repeated
     #[arg(long, value_name = "NAME:VALUE", value_parser = header)]
     header: Vec<(HeaderName, HeaderValue)>,
@@ -136,8 +137,8 @@ async fn connection(acceptor: TlsAcceptor, socket: tokio::net::TcpStream, consta
 /// The constant answer.
 #[derive(Clone)]
 struct Constant {
-    /// Its status.
-    status: StatusCode,
+    /// Its status; `None` for what fits the method.
+    status: Option<StatusCode>,
     /// Its headers.
     headers: HeaderMap,
     /// Its body.
@@ -149,7 +150,7 @@ struct Constant {
 impl Constant {
     /// The answer that is asked for.
     fn new(arguments: &Arguments) -> Result<Self, Failed> {
-        let status = StatusCode::from_u16(arguments.status);
+        let status = arguments.status.map(StatusCode::from_u16).transpose();
         Ok(Self {
             status: status.map_err(|error| Failed::new(error.to_string()))?,
             headers: arguments.header.iter().cloned().collect(),
@@ -160,10 +161,14 @@ impl Constant {
 
     /// The answer to one request.
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let fitting = match *request.method() {
+            Method::POST => StatusCode::CREATED,
+            _ => StatusCode::OK,
+        };
         // What arrives is read, as any server must.
         drop(request.into_body().collect().await);
         let mut answer = Response::new(Full::new(self.body));
-        *answer.status_mut() = self.status;
+        *answer.status_mut() = self.status.unwrap_or(fitting);
         let headers = answer.headers_mut();
         *headers = self.headers;
         let id = self.ids.fetch_add(1, Ordering::Relaxed);

@@ -18,6 +18,9 @@ use crate::wire::Wire;
 /// How long requests that are under way at the end may still take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How much of an unexpected answer is shown.
+const ERROR_CHARS: usize = 300;
+
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub struct Drive {
@@ -200,7 +203,7 @@ impl Drive {
             return Ok(None);
         };
         let answer = connected
-            .send(&self.target, ask.method, &ask.path, ask.body)
+            .send(&self.target, ask.method.clone(), &ask.path, ask.body)
             .await?;
         let good = if self.refused {
             matches!(answer.status, 401 | 403 | 429)
@@ -210,11 +213,11 @@ impl Drive {
         if good {
             return Ok(Some(answer));
         }
+        let text = String::from_utf8_lossy(&answer.body);
+        let begin: String = text.chars().take(ERROR_CHARS).collect();
         Err(Failed::new(format!(
-            "{} answered {}: {}",
-            ask.path,
-            answer.status,
-            String::from_utf8_lossy(&answer.body)
+            "{} {} answered {}: {begin}",
+            ask.method, ask.path, answer.status
         )))
     }
 }

@@ -168,6 +168,11 @@ async fn work(arguments: &Arguments) -> Result<(), Failed> {
 async fn table(arguments: &Table) -> Result<(), Failed> {
     let temporary = std::env::temp_dir();
     let parent = arguments.dir.as_deref().unwrap_or(&temporary);
+    if arguments.url.is_some() && arguments.users.len() > 1 {
+        return Err(Failed::new(
+            "what is made at --url stays there: give one number of --users",
+        ));
+    }
     fs::create_dir_all(parent)?;
     let machine = Machine::here(parent)?;
     if arguments.url.is_none() && arguments.dir.is_none() && !machine.is_durable() {
@@ -191,7 +196,7 @@ async fn table(arguments: &Table) -> Result<(), Failed> {
         .url
         .clone()
         .unwrap_or_else(|| binary.display().to_string());
-    introduce(&machine, &server);
+    introduce(&machine, &server, arguments.url.is_none());
     let mut sizes = Vec::new();
     for users in &arguments.users {
         println!("\n==== {users} users");
@@ -273,23 +278,23 @@ async fn foreign(arguments: &Table) -> Result<Option<Foreign>, Failed> {
 }
 
 /// The first lines.
-fn introduce(machine: &Machine, server: &str) {
+fn introduce(machine: &Machine, server: &str, ours: bool) {
     println!(
-        "{server}, {} {}\n{}, {} cores, {}, Linux {}\nstate on {}{}\n{}",
+        "{server}, measured by bench {} {}\n{}, {} cores, {}, Linux {}\n{}",
         machine.version,
         machine.commit.as_deref().unwrap_or(""),
         machine.cpu,
         machine.cores,
         report::megabytes(machine.memory_bytes),
         machine.kernel,
-        machine.file_system,
-        if machine.is_durable() {
-            ""
-        } else {
-            ": NOTHING THERE REACHES A DISK, so that writes are faster than they can be"
-        },
         machine.date,
     );
+    if ours {
+        println!("state on {}", machine.file_system);
+        if !machine.is_durable() {
+            println!("NOTHING THERE REACHES A DISK: writes are faster than they can be");
+        }
+    }
     if cfg!(debug_assertions) {
         println!("THIS PROGRAM IS NOT A RELEASE BUILD: it is slow itself, and so is the ceiling");
     }

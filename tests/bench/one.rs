@@ -38,7 +38,7 @@ pub struct Arguments {
     /// How long, in seconds, after the preparation
     #[arg(long, value_name = "S", default_value_t = 10)]
     seconds: u64,
-    /// Seconds of load before, which do not count
+    /// Seconds of load before, which do not count; none before delete
     #[arg(long, value_name = "S", default_value_t = 1)]
     warm_up: u64,
     /// Users to create before, which all but post and config need; delete uses them up
@@ -71,8 +71,10 @@ pub async fn load(arguments: &Arguments) -> Result<(), Failed> {
         Operation::Post | Operation::Config => People::new('p')?,
         _ => load::users(&target, 'u', arguments.users.max(1)).await?.0,
     };
+    let mut warm_up = Duration::from_secs(arguments.warm_up);
     if operation == Operation::Delete {
         people = people.counted_again();
+        warm_up = Duration::ZERO;
     }
     let mut people = Arc::new(people);
     if operation.of_groups() {
@@ -86,7 +88,7 @@ pub async fn load(arguments: &Arguments) -> Result<(), Failed> {
         people,
         operation,
         connections: arguments.connections,
-        warm_up: Duration::from_secs(arguments.warm_up),
+        warm_up,
         time: Duration::from_secs(arguments.seconds),
         rate: (arguments.rate > 0).then_some(arguments.rate),
         forgetful: false,
