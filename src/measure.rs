@@ -135,6 +135,7 @@ fn settings(dir: &Path) -> Settings {
         free_soft_bytes: 0,
         free_hard_bytes: 0,
         cache_bytes: 64 << 20,
+        base_log_bytes: 128 << 20,
     }
 }
 

@@ -34,15 +34,20 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// Appends the entry.
+    /// Appends the entry: header, then detail.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_header(out);
+        bytes::put_text(out, &self.draft.detail);
+    }
+
+    /// Appends all but the detail.
+    pub fn encode_header(&self, out: &mut Vec<u8>) {
         bytes::put_u8(out, VERSION);
         bytes::put_u64(out, self.number);
         bytes::put_time(out, self.at);
         bytes::put_actor(out, &self.draft.actor);
         bytes::put_text(out, &self.draft.action);
         bytes::put_text(out, &self.draft.target);
-        bytes::put_text(out, &self.draft.detail);
     }
 
     /// Reads what [`AuditEntry::encode`] wrote.
@@ -51,6 +56,17 @@ impl AuditEntry {
     ///
     /// [`BadBytes`] when the bytes are not an entry of a known version.
     pub fn decode(input: &mut Input<'_>) -> Result<Self, BadBytes> {
+        let mut entry = Self::decode_header(input)?;
+        input.text()?.clone_into(&mut entry.draft.detail);
+        Ok(entry)
+    }
+
+    /// Reads what [`AuditEntry::encode_header`] wrote. The detail is left empty.
+    ///
+    /// # Errors
+    ///
+    /// [`BadBytes`] when the bytes are not a header of a known version.
+    pub fn decode_header(input: &mut Input<'_>) -> Result<Self, BadBytes> {
         if input.u8()? != VERSION {
             return Err(BadBytes);
         }
@@ -61,7 +77,7 @@ impl AuditEntry {
                 actor: input.actor()?,
                 action: input.text()?.to_owned(),
                 target: input.text()?.to_owned(),
-                detail: input.text()?.to_owned(),
+                detail: String::new(),
             },
         })
     }

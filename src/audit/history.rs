@@ -1,8 +1,8 @@
 //! History: the gap-free, numbered changes of one directory.
 //!
-//! The bytes of an entry are its header, then its payload behind a length, so that a later chain
-//! can cover the header and a salted hash of the payload (an erased payload leaves a chain that
-//! still verifies).
+//! The bytes of an entry are its header, then its payload behind a length, so that the chain covers
+//! the header and a salted hash of the payload (an erased payload leaves a chain that still
+//! verifies).
 
 use crate::audit::bytes;
 use crate::audit::bytes::BadBytes;
@@ -15,7 +15,9 @@ use crate::base::ident::ResourceId;
 use crate::base::ident::Revision;
 
 /// Version of the bytes of a [`HistoryEntry`].
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Before it entries did not name the previous one.
+const WITHOUT_PREVIOUS: u8 = 1;
 
 /// What was done to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,8 @@ impl Action {
 pub struct HistoryEntry {
     /// Counts the directory's entries from 1 without a gap.
     pub number: u64,
+    /// Number of the resource's entry before this one; 0 for its first.
+    pub previous: u64,
     /// When it was committed.
     pub at: Timestamp,
     /// The directory.
@@ -85,6 +89,7 @@ impl HistoryEntry {
     pub fn encode_header(&self, out: &mut Vec<u8>) {
         bytes::put_u8(out, VERSION);
         bytes::put_u64(out, self.number);
+        bytes::put_u64(out, self.previous);
         bytes::put_time(out, self.at);
         bytes::put_u32(out, self.directory.0);
         bytes::put_text(out, &self.kind);
@@ -104,11 +109,28 @@ impl HistoryEntry {
     ///
     /// [`BadBytes`] when the bytes are not an entry of a known version.
     pub fn decode(input: &mut Input<'_>) -> Result<Self, BadBytes> {
-        if input.u8()? != VERSION {
+        let mut entry = Self::decode_header(input)?;
+        entry.payload = input.bytes()?.into();
+        Ok(entry)
+    }
+
+    /// Reads what [`HistoryEntry::encode_header`] wrote. The payload is left empty.
+    ///
+    /// # Errors
+    ///
+    /// [`BadBytes`] when the bytes are not a header of a known version.
+    pub fn decode_header(input: &mut Input<'_>) -> Result<Self, BadBytes> {
+        let version = input.u8()?;
+        if version != VERSION && version != WITHOUT_PREVIOUS {
             return Err(BadBytes);
         }
         Ok(Self {
             number: input.u64()?,
+            previous: if version == WITHOUT_PREVIOUS {
+                0
+            } else {
+                input.u64()?
+            },
             at: input.time()?,
             directory: DirectoryId(input.u32()?),
             kind: input.text()?.into(),
@@ -121,7 +143,7 @@ impl HistoryEntry {
             } else {
                 None
             },
-            payload: input.bytes()?.into(),
+            payload: Box::default(),
         })
     }
 }
@@ -131,6 +153,7 @@ mod tests {
     use crate::audit::bytes::Input;
     use crate::audit::history::Action;
     use crate::audit::history::HistoryEntry;
+    use crate::audit::history::WITHOUT_PREVIOUS;
     use crate::base::actor::Actor;
     use crate::base::clock::Timestamp;
     use crate::base::ident::CountedIds;
@@ -144,6 +167,7 @@ mod tests {
     fn entry(action: Action, actor: Actor, request: Option<RequestId>) -> HistoryEntry {
         HistoryEntry {
             number: 7,
+            previous: 5,
             at: Timestamp::from_millis(-1),
             directory: DirectoryId(3),
             kind: "User".into(),
@@ -154,6 +178,20 @@ mod tests {
             request,
             payload: b"{\"active\":[true,false]}".as_slice().into(),
         }
+    }
+
+    #[test]
+    fn an_entry_from_before_there_was_a_previous_one_is_read() {
+        let entry = entry(Action::Updated, Actor::System, None);
+        let mut bytes = Vec::new();
+        entry.encode(&mut bytes);
+        bytes[0] = WITHOUT_PREVIOUS;
+        bytes.drain(9..17);
+        let older = HistoryEntry {
+            previous: 0,
+            ..entry
+        };
+        assert_eq!(HistoryEntry::decode(&mut Input::new(&bytes)), Ok(older));
     }
 
     #[test]

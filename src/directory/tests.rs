@@ -56,6 +56,7 @@ fn directory() -> (TempDir, Directory) {
         free_soft_bytes: 0,
         free_hard_bytes: 0,
         cache_bytes: 1 << 20,
+        base_log_bytes: u64::MAX,
     };
     let clock = Arc::new(ManualClock::new(START));
     let ids = Arc::new(CountedIds::default());

@@ -12,7 +12,9 @@ use crate::store::change::Index;
 use crate::store::change::NewRecord;
 
 /// Version of the bytes of a stored resource.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Before it there was no history number.
+const WITHOUT_HISTORY: u8 = 1;
 /// Most bytes of a stored resource, header included. Above what any limit of the protocol admits.
 pub(in crate::store) const RECORD_BYTES_MAX: usize = 16 << 20;
 /// Most bytes of one index key.
@@ -46,6 +48,8 @@ pub(in crate::store) struct Header {
     pub modified: Timestamp,
     /// Counts the resources of the appliance in the order of their creation.
     pub born: u64,
+    /// Number of the history entry that wrote it; 0 when none did.
+    pub history: u64,
     /// What the resource can be found by.
     pub keys: Vec<(Index, Arc<str>)>,
 }
@@ -63,7 +67,7 @@ pub(in crate::store) struct Stored {
 
 impl Stored {
     /// The bytes of `record`, or nothing when it is larger than the store takes.
-    pub fn new(record: &NewRecord, born: u64) -> Option<Self> {
+    pub fn new(record: &NewRecord, born: u64, history: u64) -> Option<Self> {
         let keys = &record.keys;
         if keys.len() > KEYS_MAX || keys.iter().any(|(_index, key)| key.len() > KEY_BYTES_MAX) {
             return None;
@@ -73,6 +77,7 @@ impl Stored {
             created: record.created,
             modified: record.modified,
             born,
+            history,
             keys: keys
                 .iter()
                 .map(|(index, key)| (*index, Arc::from(&**key)))
@@ -124,6 +129,7 @@ impl Header {
         bytes::put_time(out, self.created);
         bytes::put_time(out, self.modified);
         bytes::put_u64(out, self.born);
+        bytes::put_u64(out, self.history);
         bytes::put_count(out, self.keys.len());
         for (index, key) in &self.keys {
             bytes::put_u8(out, index.tag());
@@ -133,13 +139,19 @@ impl Header {
 
     /// Reads what [`Header::encode`] wrote.
     fn decode(input: &mut Input<'_>) -> Result<Self, BadBytes> {
-        if input.u8()? != VERSION {
+        let version = input.u8()?;
+        if version != VERSION && version != WITHOUT_HISTORY {
             return Err(BadBytes);
         }
         let revision = Revision(input.u64()?);
         let created = input.time()?;
         let modified = input.time()?;
         let born = input.u64()?;
+        let history = if version == WITHOUT_HISTORY {
+            0
+        } else {
+            input.u64()?
+        };
         let count = input.count()?;
         if count > KEYS_MAX {
             return Err(BadBytes);
@@ -155,6 +167,7 @@ impl Header {
             created,
             modified,
             born,
+            history,
             keys,
         })
     }
@@ -172,6 +185,7 @@ mod tests {
     use crate::store::record::RECORD_BYTES_MAX;
     use crate::store::record::Record;
     use crate::store::record::Stored;
+    use crate::store::record::WITHOUT_HISTORY;
 
     /// A record with this key and body.
     fn record(key: &str, body: &[u8]) -> NewRecord {
@@ -188,7 +202,7 @@ mod tests {
     #[test]
     fn a_record_is_read_back() {
         for body in [b"".as_slice(), b"{}", &[b'x'; 100_000]] {
-            let stored = Stored::new(&record("mara", body), 9).unwrap();
+            let stored = Stored::new(&record("mara", body), 9, 8).unwrap();
             assert_eq!(
                 Stored::decode(Arc::clone(&stored.content)).as_ref(),
                 Ok(&stored)
@@ -207,8 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn a_record_from_before_there_was_a_history_number_is_read() {
+        let stored = Stored::new(&record("mara", b"{}"), 9, 8).unwrap();
+        let mut older = stored.content.to_vec();
+        older[0] = WITHOUT_HISTORY;
+        // Version, revision, two times and the birth come before it.
+        older.drain(33..41);
+        let read = Stored::decode(older.into()).unwrap();
+        assert_eq!((read.header.born, read.header.history), (9, 0));
+        assert_eq!(read.header.keys, stored.header.keys);
+        assert_eq!(read.record(5), stored.record(5));
+    }
+
+    #[test]
     fn a_cut_header_is_refused() {
-        let stored = Stored::new(&record("mara", b""), 9).unwrap();
+        let stored = Stored::new(&record("mara", b""), 9, 8).unwrap();
         for short in 0..stored.content.len() {
             let cut = Stored::decode(stored.content[..short].into());
             assert!(cut.is_err(), "{short}");
@@ -219,7 +246,7 @@ mod tests {
     fn what_is_too_large_is_refused() {
         let long_key = "k".repeat(KEY_BYTES_MAX + 1);
         let long_body = vec![b' '; RECORD_BYTES_MAX];
-        assert_eq!(Stored::new(&record(&long_key, b"{}"), 1), None);
-        assert_eq!(Stored::new(&record("k", &long_body), 1), None);
+        assert_eq!(Stored::new(&record(&long_key, b"{}"), 1, 0), None);
+        assert_eq!(Stored::new(&record("k", &long_body), 1, 0), None);
     }
 }

@@ -2,14 +2,13 @@
 //! everything the group has decided before, and what is left undecided by the caller (numbers,
 //! times, births) is decided here. Nothing is published; a rejected transaction leaves no trace.
 
+mod entries;
+
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::audit::entry::AuditDraft;
-use crate::audit::entry::AuditEntry;
-use crate::audit::history::HistoryEntry;
 use crate::base::clock::Timestamp;
 use crate::base::ident::DirectoryId;
 use crate::base::ident::DirectoryName;
@@ -21,7 +20,6 @@ use crate::store::cell::SETTING_NAME_BYTES_MAX;
 use crate::store::change::Change;
 use crate::store::change::Committed;
 use crate::store::change::Expect;
-use crate::store::change::HistoryDraft;
 use crate::store::change::Index;
 use crate::store::change::NewRecord;
 use crate::store::change::TRANSACTION_BYTES_MAX;
@@ -45,8 +43,21 @@ struct Known {
     revision: Revision,
     /// Its birth number.
     born: u64,
+    /// Number of its last history entry.
+    history: u64,
     /// What it can be found by.
     keys: Vec<(Index, Arc<str>)>,
+}
+
+/// What conditions and numbers are decided by.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    /// The resource's revision.
+    revision: Revision,
+    /// Its birth number.
+    born: u64,
+    /// Number of its last history entry.
+    history: u64,
 }
 
 /// Decisions on top of the published state.
@@ -153,14 +164,17 @@ impl<'a> Staging<'a> {
             own: Delta::default(),
             logged: Logged::default(),
             created: None,
+            entries: HashMap::new(),
         };
+        // Before the changes: a stored record holds the number of the entry that wrote it.
+        let numbers = attempt.number_history(&transaction.history);
         let changes = transaction.changes.len();
         for change in transaction.changes {
             let made = attempt.decide(change)?;
             attempt.logged.changes.push(made);
         }
-        for draft in transaction.history {
-            attempt.history(draft, self.at)?;
+        for (draft, numbers) in transaction.history.into_iter().zip(numbers) {
+            attempt.history(draft, numbers, self.at)?;
         }
         for draft in transaction.audit {
             attempt.audit(draft, self.at);
@@ -198,6 +212,8 @@ struct Attempt<'a> {
     logged: Logged,
     /// The number a new directory was given.
     created: Option<DirectoryId>,
+    /// Number of the last of its history entries for each resource.
+    entries: HashMap<ResourceKey, u64>,
 }
 
 /// Whether a thing at `current`, or absent, is as expected.
@@ -230,8 +246,8 @@ impl Attempt<'_> {
             } => {
                 self.directory(directory).ok_or(Reject::DirectoryGone)?;
                 let current = self.resource((directory, kind, id));
-                let (revision, _born) = current.ok_or(Reject::Missing)?;
-                check(expect, Some(revision))?;
+                let current = current.ok_or(Reject::Missing)?;
+                check(expect, Some(current.revision))?;
                 self.own.resources.insert((directory, kind, id), None);
                 Ok(Made::DeleteResource {
                     directory,
@@ -267,16 +283,24 @@ impl Attempt<'_> {
         }
     }
 
-    /// Revision and birth number of a resource as it now is.
-    fn resource(&self, key: ResourceKey) -> Option<(Revision, u64)> {
+    /// A resource as it now is.
+    fn resource(&self, key: ResourceKey) -> Option<Current> {
         let own = self.own.resources.get(&key);
         if let Some(decided) = own.or_else(|| self.decided.resources.get(&key)) {
-            return decided.as_ref().map(|known| (known.revision, known.born));
+            return decided.as_ref().map(|known| Current {
+                revision: known.revision,
+                born: known.born,
+                history: known.history,
+            });
         }
         let (directory, kind, id) = key;
         let slot = self.memory.directories.get(&directory)?;
         let slot = slot.shelf(kind).indexes.get(id)?;
-        Some((slot.revision, slot.born))
+        Some(Current {
+            revision: slot.revision,
+            born: slot.born,
+            history: slot.history,
+        })
     }
 
     /// Whether a resource, as it now is, has this key.
@@ -319,11 +343,14 @@ impl Attempt<'_> {
         let (directory, kind, id) = resource;
         self.directory(directory).ok_or(Reject::DirectoryGone)?;
         let current = self.resource(resource);
-        check(expect, current.map(|(revision, _born)| revision))?;
+        check(expect, current.map(|current| current.revision))?;
         let born_last = self.own.born_last.or(self.decided.born_last);
         let born_last = born_last.unwrap_or(self.memory.born_last);
-        let born = current.map_or_else(|| born_last.saturating_add(1), |(_revision, born)| born);
-        let stored = Stored::new(record, born).ok_or(Reject::TooLarge)?;
+        let born = current.map_or_else(|| born_last.saturating_add(1), |current| current.born);
+        let entry = self.entries.get(&resource).copied();
+        let history = entry.or_else(|| current.map(|current| current.history));
+        let history = history.unwrap_or_default();
+        let stored = Stored::new(record, born, history).ok_or(Reject::TooLarge)?;
         let keys = &stored.header.keys;
         for (index, key) in keys {
             if record.unique.contains(index)
@@ -340,6 +367,7 @@ impl Attempt<'_> {
         let known = Known {
             revision: record.revision,
             born,
+            history,
             keys: keys.clone(),
         };
         self.own.resources.insert(resource, Some(known));
@@ -416,38 +444,5 @@ impl Attempt<'_> {
         self.own.settings.insert(name.clone());
         let value = value.into();
         Ok(Made::PutSetting { name, value })
-    }
-
-    /// Numbers a history entry.
-    fn history(&mut self, draft: HistoryDraft, at: Timestamp) -> Result<(), Reject> {
-        let id = draft.directory;
-        self.directory(id).ok_or(Reject::DirectoryGone)?;
-        let last = self.own.histories.get(&id);
-        let last = last.or_else(|| self.decided.histories.get(&id)).copied();
-        let published = self.memory.directories.get(&id);
-        let last = last.or_else(|| published.map(|found| found.history.0));
-        let number = last.unwrap_or(0).saturating_add(1);
-        self.own.histories.insert(id, number);
-        self.logged.history.push(HistoryEntry {
-            number,
-            at,
-            directory: id,
-            kind: draft.kind.name().into(),
-            id: draft.id,
-            action: draft.action,
-            revision: draft.revision,
-            actor: draft.actor,
-            request: draft.request,
-            payload: draft.payload.into(),
-        });
-        Ok(())
-    }
-
-    /// Numbers an audit entry.
-    fn audit(&mut self, draft: AuditDraft, at: Timestamp) {
-        let last = self.own.audit_last.or(self.decided.audit_last);
-        let number = last.unwrap_or(self.memory.audit_last.0).saturating_add(1);
-        self.own.audit_last = Some(number);
-        self.logged.audit.push(AuditEntry { number, at, draft });
     }
 }

@@ -2,8 +2,8 @@
 //! not written: that takes no longer than to read and check it.
 //!
 //! A stretch: a count (4), then for each number a flag (1) and, when it is taken, the slot: id
-//! (16), revision (8), checksum (4) and length (4) of what is stored, birth (8), `created` (8),
-//! `modified` (8), keys (length, then as `keys` keeps them).
+//! (16), revision (8), checksum (4) and length (4) of what is stored, birth (8), number of its
+//! last history entry (8), `created` (8), `modified` (8), keys (length, then as `keys` keeps them).
 
 use std::thread;
 
@@ -40,6 +40,7 @@ impl Slot {
         bytes::put_u32(out, self.mark.crc);
         bytes::put_u32(out, self.mark.bytes);
         bytes::put_u64(out, self.born);
+        bytes::put_u64(out, self.history);
         bytes::put_time(out, self.created);
         bytes::put_time(out, self.modified);
         bytes::put_bytes(out, self.keys.bytes());
@@ -55,6 +56,7 @@ impl Slot {
                 bytes: input.u32()?,
             },
             born: input.u64()?,
+            history: input.u64()?,
             created: input.time()?,
             modified: input.time()?,
             keys: Keys::decode(input.bytes()?)?,

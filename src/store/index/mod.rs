@@ -44,6 +44,8 @@ pub(in crate::store) struct Slot {
     pub mark: Mark,
     /// Counts resources in the order of their creation.
     pub born: u64,
+    /// Number of the history entry that wrote it; 0 when none did.
+    pub history: u64,
     /// `meta.created`.
     pub created: Timestamp,
     /// `meta.lastModified`.
@@ -60,6 +62,7 @@ impl Slot {
             revision: header.revision,
             mark,
             born: header.born,
+            history: header.history,
             created: header.created,
             modified: header.modified,
             keys: Keys::new(&header.keys),

@@ -87,6 +87,7 @@ fn headers() -> impl Strategy<Value = Header> {
                 created: Timestamp::from_millis(created),
                 modified: Timestamp::from_millis(modified),
                 born: 0,
+                history: 0,
                 keys,
             }
         },
@@ -333,6 +334,7 @@ fn a_million_of_one_name_are_as_good_as_others() {
         created: Timestamp::from_millis(0),
         modified: Timestamp::from_millis(0),
         born: u64::from(number),
+        history: 0,
         keys: vec![
             (Index::DisplayName, "the same".into()),
             (Index::Manager, "the same".into()),

@@ -8,9 +8,11 @@ use std::thread;
 use crate::base::ident::Revision;
 use crate::store::change::Change;
 use crate::store::change::Expect;
+use crate::store::change::HistoryDraft;
 use crate::store::change::Index;
 use crate::store::error::CommitError;
 use crate::store::error::Reject;
+use crate::store::log::group::Made;
 use crate::store::memory::Memory;
 use crate::store::staging::Staging;
 use crate::store::tests::AT;
@@ -183,4 +185,69 @@ fn a_closed_store_refuses_writes_and_answers_reads() {
     let error = create_directory(&store, "other").unwrap_err();
     assert!(matches!(error, CommitError::ReadOnly { .. }), "{error}");
     assert!(store.directory_by_id(directory).is_some());
+}
+
+#[test]
+fn each_history_entry_names_the_one_before_it_of_the_same_resource() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let directory = create_directory(&store, "entra").unwrap();
+    let about = |numbers: &[u32], changes: Vec<Change>| {
+        let one = with_history(directory, Vec::new()).history.remove(0);
+        let entry = |number: &u32| HistoryDraft {
+            id: id(*number),
+            ..one.clone()
+        };
+        let mut transaction = plain(changes);
+        transaction.history = numbers.iter().map(entry).collect();
+        transaction
+    };
+    let create = |number, name: &str| put(directory, number, Expect::Absent, user(1, name, 0));
+    let update = |number, name: &str| {
+        let expect = Expect::Revision(Revision(1));
+        put(directory, number, expect, user(2, name, 0))
+    };
+    let memory = store.memory();
+    let mut group = Staging::new(&memory, AT);
+    for transaction in [
+        about(&[1, 2], vec![create(1, "mara"), create(2, "ines")]),
+        about(&[1], vec![update(1, "mara")]),
+        // Twice about one resource, in one transaction.
+        about(
+            &[2, 1, 2],
+            vec![
+                update(2, "ines"),
+                put(directory, 1, Expect::Any, user(3, "mara", 0)),
+            ],
+        ),
+        // A change without an entry leaves the number where it was.
+        plain(vec![put(directory, 1, Expect::Any, user(4, "mara", 0))]),
+        about(
+            &[1],
+            vec![Change::DeleteResource {
+                directory,
+                kind: USER,
+                id: id(1),
+                expect: Expect::Any,
+            }],
+        ),
+    ] {
+        group.add(transaction).unwrap();
+    }
+    let entries = group.group.iter().flat_map(|logged| &logged.history);
+    let numbers: Vec<_> = entries
+        .map(|entry| (entry.number, entry.previous))
+        .collect();
+    assert_eq!(
+        numbers,
+        [(1, 0), (2, 0), (3, 1), (4, 2), (5, 3), (6, 4), (7, 5)]
+    );
+    let made = group.group.iter().flat_map(|logged| &logged.changes);
+    let stored: Vec<_> = made
+        .filter_map(|made| match made {
+            Made::PutResource { stored, .. } => Some(stored.header.history),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stored, [1, 2, 3, 6, 5, 5]);
 }

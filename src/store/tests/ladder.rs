@@ -120,7 +120,7 @@ fn lose_cell(dir: &Path, number: u32) {
 fn bring_back_cell(dir: &Path) {
     let state = State::open(&dir.join("sled")).unwrap();
     let key = Key::Resource(DirectoryId(1), USER, id(1));
-    let content: Arc<[u8]> = Stored::new(&user(1, "older", 5), 1).unwrap().content;
+    let content: Arc<[u8]> = Stored::new(&user(1, "older", 5), 1, 0).unwrap().content;
     let op = Op {
         new: Some((Mark::of(&key, &content), content)),
         old: None,

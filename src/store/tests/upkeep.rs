@@ -199,7 +199,7 @@ fn a_rebuilt_state_takes_the_place_of_the_old_one() {
 
 /// What a cell holds that was changed behind everybody's back.
 fn old_copy(key: &Key) -> (Mark, Arc<[u8]>) {
-    let content = Stored::new(&user(1, "older", 5), 1).unwrap().content;
+    let content = Stored::new(&user(1, "older", 5), 1, 0).unwrap().content;
     (Mark::of(key, &content), content)
 }
 
