@@ -35,6 +35,7 @@ use crate::store::change::Expect;
 use crate::store::change::HistoryDraft;
 use crate::store::change::NewRecord;
 use crate::store::change::Transaction;
+use crate::store::chronicle::Retention;
 use crate::store::row::DirectoryRow;
 
 /// The kind of all that is written.
@@ -136,6 +137,10 @@ fn settings(dir: &Path) -> Settings {
         free_hard_bytes: 0,
         cache_bytes: 64 << 20,
         base_log_bytes: 128 << 20,
+        retention: Retention {
+            history: Duration::from_secs(86_400),
+            audit: Duration::from_secs(86_400),
+        },
     }
 }
 

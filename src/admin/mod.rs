@@ -7,6 +7,7 @@
 
 mod directories;
 mod error;
+mod history;
 mod resources;
 mod status;
 mod tokens;
@@ -19,6 +20,7 @@ use std::sync::PoisonError;
 pub use crate::admin::directories::NewDirectory;
 pub use crate::admin::error::AdminError;
 pub use crate::admin::error::Problem;
+pub use crate::admin::history::HistoryRequest;
 pub use crate::admin::resources::ListRequest;
 pub use crate::admin::tokens::TokenRequest;
 use crate::audit::entry::AuditDraft;

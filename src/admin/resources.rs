@@ -269,7 +269,10 @@ impl Admin {
     }
 
     /// One directory, or all by name.
-    fn within(&self, directory: Option<&str>) -> Result<Vec<Arc<DirectoryRow>>, AdminError> {
+    pub(in crate::admin) fn within(
+        &self,
+        directory: Option<&str>,
+    ) -> Result<Vec<Arc<DirectoryRow>>, AdminError> {
         match directory {
             Some(name) => self.directory(name).map(|row| vec![row]),
             None => Ok(self.store.directories()),

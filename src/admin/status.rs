@@ -274,6 +274,11 @@ fn store_warnings(health: &Health) -> Vec<Warning> {
                 rung.to_string(),
                 "make room on the file system of the state directory, then: systemctl restart rollcall",
             )),
+            Rung::HistoryDamaged { .. } | Rung::HistoryGap { .. } => warnings.push(warning(
+                "store.history_damaged",
+                rung.to_string(),
+                "rollcall audit verify      (tells what is missing), then look at the disk (dmesg, smartctl)",
+            )),
             Rung::OldSegmentDamaged { .. }
             | Rung::BaseDamaged { .. }
             | Rung::SnapshotsDropped { .. }

@@ -1,6 +1,7 @@
 //! Use cases against a real store, compared with the whole JSON they answer with.
 
 mod directories;
+mod history;
 mod resources;
 mod status;
 mod tokens;
@@ -45,7 +46,7 @@ const START_TEXT: &str = "2023-11-14T22:13:20.000Z";
 /// The use cases over an empty store.
 struct Fixture {
     /// Where the store is. Removed last.
-    _dir: TempDir,
+    dir: TempDir,
     /// The store.
     store: Store,
     /// The time.
@@ -73,7 +74,7 @@ impl Fixture {
         let url = "https://scim.corp.example/";
         let admin = Admin::new(store.clone(), auth.clone(), directories, time, url);
         Self {
-            _dir: dir,
+            dir,
             store,
             clock,
             auth,

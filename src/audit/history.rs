@@ -68,7 +68,7 @@ pub struct HistoryEntry {
     pub id: ResourceId,
     /// What was done.
     pub action: Action,
-    /// The resource's revision after it (before it, when deleted).
+    /// The resource's revision after it; a deletion counts as one.
     pub revision: Revision,
     /// Who did it.
     pub actor: Actor,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -63,6 +64,10 @@ pub fn open_store(dir: &TempDir, clock: &ManualClock) -> Store {
         free_hard_bytes: 0,
         cache_bytes: 1 << 20,
         base_log_bytes: u64::MAX,
+        retention: store::chronicle::Retention {
+            history: Duration::from_secs(86_400),
+            audit: Duration::from_secs(86_400),
+        },
     };
     Store::open(
         &settings,

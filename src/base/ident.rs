@@ -193,6 +193,9 @@ pub trait IdSource: Send + Sync + fmt::Debug {
     /// Fills `bytes` with bytes that nobody can foretell (or, in tests, that everybody can).
     fn fill(&self, bytes: &mut [u8]);
 
+    /// A source of its own for a thread beside, so that nothing it draws changes what others get.
+    fn apart(&self) -> Box<dyn IdSource>;
+
     /// A new resource id.
     fn resource_id(&self) -> ResourceId {
         let mut bytes = [0; 16];
@@ -249,6 +252,10 @@ impl IdSource for RandomIds {
         let half = |key: &RandomState| u128::from(key.hash_one(number));
         RequestId((half(high) << 64) | half(low))
     }
+
+    fn apart(&self) -> Box<dyn IdSource> {
+        Box::new(Self::default())
+    }
 }
 
 /// Counts up: every call yields the next number, big-endian, at the end of the bytes. For tests.
@@ -262,6 +269,10 @@ impl IdSource for CountedIds {
         for (to, from) in bytes.iter_mut().rev().zip(next.to_le_bytes()) {
             *to = from;
         }
+    }
+
+    fn apart(&self) -> Box<dyn IdSource> {
+        Box::new(Self::default())
     }
 }
 

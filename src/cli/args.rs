@@ -61,6 +61,9 @@ pub enum Command {
     /// Groups, as they were provisioned
     #[command(subcommand)]
     Group(Group),
+    /// What operators did, and whether that and the histories are what was written
+    #[command(subcommand)]
+    Audit(Audit),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -238,6 +241,39 @@ pub struct Listing {
     pub after: Option<String>,
 }
 
+/// Whose story to tell.
+#[derive(Debug, Args)]
+pub struct Story {
+    /// Its id, or the userName (displayName) of one that is still there
+    #[arg(value_name = "ID")]
+    pub name: String,
+    /// The directory to look in
+    #[arg(long, value_name = "NAME")]
+    pub directory: Option<String>,
+    /// How many entries at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: Option<u32>,
+    /// Only what came before this entry: what the page before called "next"
+    #[arg(long, value_name = "NUMBER")]
+    pub before: Option<u64>,
+}
+
+/// The verbs of `audit`.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// List what operators and the command line did, newest first
+    List {
+        /// How many entries at most
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: Option<u32>,
+        /// Only what came before this entry: what the page before called "next"
+        #[arg(long, value_name = "NUMBER")]
+        before: Option<u64>,
+    },
+    /// Check the audit and every directory's history: whether anything was changed, cut or taken out
+    Verify,
+}
+
 /// The verbs of `user`.
 #[derive(Debug, Subcommand)]
 pub enum User {
@@ -251,6 +287,8 @@ pub enum User {
         #[arg(long, value_name = "NAME")]
         directory: Option<String>,
     },
+    /// Tell what happened to one user, newest first; a deleted one too, by its id
+    History(Story),
 }
 
 /// The verbs of `group`.
@@ -266,6 +304,8 @@ pub enum Group {
         #[arg(long, value_name = "NAME")]
         directory: Option<String>,
     },
+    /// Tell what happened to one group, newest first; a deleted one too, by its id
+    History(Story),
 }
 
 /// The verbs of `config`.

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 
 use crate::config::error::Problems;
-use crate::control::protocol::Failure;
-use crate::control::protocol::FailureKind;
+use crate::control::failure::Failure;
+use crate::control::failure::FailureKind;
 use crate::daemon::StartError;
 
 /// How a command ended when it did not end well.

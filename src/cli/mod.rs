@@ -5,6 +5,7 @@ mod args;
 mod config;
 mod directory;
 mod failed;
+mod history;
 mod output;
 mod resources;
 mod serve;
@@ -106,6 +107,7 @@ fn carry_out(arguments: Arguments, world: &mut World<'_>) -> Result<(), Failed> 
         Command::Token(verb) => token::run(verb, &client, world),
         Command::User(verb) => resources::users(verb, &client, world),
         Command::Group(verb) => resources::groups(verb, &client, world),
+        Command::Audit(verb) => history::audit(&verb, &client, world),
         Command::Config(verb) => config::run(&verb, world),
         Command::Version => version(world),
     }

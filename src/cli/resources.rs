@@ -1,4 +1,4 @@
-//! `user` and `group`: list and show. Reading only: the identity provider owns them.
+//! `user` and `group`: list, show and history. Reading only: the identity provider owns them.
 
 use serde_json::Value;
 
@@ -6,6 +6,7 @@ use crate::cli::args::Format;
 use crate::cli::args::Group;
 use crate::cli::args::User;
 use crate::cli::failed::Failed;
+use crate::cli::history;
 use crate::cli::output::Column;
 use crate::cli::output::Show;
 use crate::cli::output::column;
@@ -62,6 +63,7 @@ pub fn users(verb: User, client: &Client, world: &mut World<'_>) -> Result<(), F
             let found = client.call(&Request::UserShow { directory, user })?;
             show("rollcall.user.show/1", found, world)
         }
+        User::History(story) => history::user(story, client, world),
     }
 }
 
@@ -85,6 +87,7 @@ pub fn groups(verb: Group, client: &Client, world: &mut World<'_>) -> Result<(),
             let found = client.call(&Request::GroupShow { directory, group })?;
             show("rollcall.group.show/1", found, world)
         }
+        Group::History(story) => history::group(story, client, world),
     }
 }
 

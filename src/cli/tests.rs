@@ -2,6 +2,7 @@
 
 mod asking;
 mod config;
+mod history;
 mod printing;
 
 use std::ffi::OsString;

@@ -6,8 +6,8 @@ use std::io::Read;
 
 use crate::cli::failed::Failed;
 use crate::cli::output::Output;
-use crate::control::protocol::Failure;
-use crate::control::protocol::FailureKind;
+use crate::control::failure::Failure;
+use crate::control::failure::FailureKind;
 
 /// Longest line that is read from standard input, in bytes.
 const LINE_BYTES_MAX: u64 = 4096;

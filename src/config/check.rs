@@ -205,6 +205,7 @@ fn meaning(mut said: Said, tls: TlsMode, hostname: &str) -> Config {
         metrics_listen: draft.metrics_listen,
         log: draft.log,
         storage: draft.storage,
+        retention: draft.retention,
         limits: draft.limits,
         entries,
         notices,

@@ -87,6 +87,9 @@ const FORMATS: [(&str, LogFormat); 4] = [
 
 /// Range of the sizes under `[storage]` that may be anything a disk or memory can have.
 const ANY_SIZE: RangeInclusive<u64> = 0..=1024 * 1024 * MIB;
+/// Range of the retentions.
+const RETENTION: RangeInclusive<Duration> =
+    Duration::from_secs(86_400)..=Duration::from_secs(36_500 * 86_400);
 /// Range of the time-outs.
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
@@ -120,11 +123,11 @@ macro_rules! number {
 
 /// Writes the key of a `Draft` field that holds a duration.
 macro_rules! duration {
-    ($name:literal, $($field:ident).+) => {
+    ($name:literal, $($field:ident).+, $range:expr) => {
         Key::works(
             $name,
             |draft, value| {
-                draft.$($field).+ = value.duration(&PATIENCE)?;
+                draft.$($field).+ = value.duration(&$range)?;
                 Ok(())
             },
             |draft| Some(quoted(&show_duration(draft.$($field).+))),
@@ -133,7 +136,7 @@ macro_rules! duration {
 }
 
 /// Every key, in the order of the manual.
-pub static KEYS: [Key; 31] = [
+pub static KEYS: [Key; 33] = [
     Key::works(
         "server.public_url",
         |draft, value| {
@@ -259,6 +262,8 @@ pub static KEYS: [Key; 31] = [
         storage.cache_bytes,
         MIB..=1024 * 1024 * MIB
     ),
+    duration!("history.retention", retention.history, RETENTION),
+    duration!("audit.retention", retention.audit, RETENTION),
     number!("limits.connections", limits.connections_max, 8..=100_000),
     size!("limits.header", limits.header_bytes_max, 8 * KIB..=MIB),
     size!("limits.url", limits.url_bytes_max, KIB..=64 * KIB),
@@ -269,9 +274,9 @@ pub static KEYS: [Key; 31] = [
     size!("limits.filter", limits.filter_bytes_max, 256..=64 * KIB),
     number!("limits.filter_terms", limits.filter_terms_max, 1..=1_000),
     number!("limits.filter_depth", limits.filter_depth_max, 1..=128),
-    duration!("limits.header_timeout", limits.header_timeout),
-    duration!("limits.body_timeout", limits.body_timeout),
-    duration!("limits.idle_timeout", limits.idle_timeout),
+    duration!("limits.header_timeout", limits.header_timeout, PATIENCE),
+    duration!("limits.body_timeout", limits.body_timeout, PATIENCE),
+    duration!("limits.idle_timeout", limits.idle_timeout, PATIENCE),
 ];
 
 /// The key of this name.

@@ -44,6 +44,8 @@ pub struct Config {
     pub log: Log,
     /// `[storage]`
     pub storage: Storage,
+    /// `history.retention` and `audit.retention`
+    pub retention: Retention,
     /// `[limits]`
     pub limits: Limits,
     /// Every key with its value and where that came from, in the order of the manual.
@@ -160,6 +162,15 @@ pub struct Storage {
     pub cache_bytes: u64,
 }
 
+/// How long entries are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// What happened to users and groups.
+    pub history: Duration,
+    /// What operators did.
+    pub audit: Duration,
+}
+
 /// `[limits]`: what the SCIM listener takes from one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -235,6 +246,8 @@ struct Draft {
     log: Log,
     /// `[storage]`
     storage: Storage,
+    /// `history.retention` and `audit.retention`
+    retention: Retention,
     /// `[limits]`
     limits: Limits,
 }
@@ -254,6 +267,8 @@ enum TlsWord {
 
 /// Bytes in a kibibyte.
 const KIB: u64 = 1 << 10;
+/// A day.
+const DAY: Duration = Duration::from_secs(86_400);
 /// Bytes in a mebibyte.
 const MIB: u64 = 1 << 20;
 
@@ -286,6 +301,10 @@ impl Default for Draft {
                 free_soft_bytes: 1024 * MIB,
                 free_hard_bytes: 256 * MIB,
                 cache_bytes: 64 * MIB,
+            },
+            retention: Retention {
+                history: 400 * DAY,
+                audit: 400 * DAY,
             },
             limits: Limits {
                 connections_max: 1_000,

@@ -13,8 +13,8 @@ use std::time::Duration;
 use serde_json::Value;
 use zeroize::Zeroize;
 
-use crate::control::protocol::Failure;
-use crate::control::protocol::FailureKind;
+use crate::control::failure::Failure;
+use crate::control::failure::FailureKind;
 use crate::control::protocol::Hello;
 use crate::control::protocol::PROTOCOL;
 use crate::control::protocol::REPLY_BYTES_MAX;

@@ -5,6 +5,7 @@
 //! What a request does is decided by the handler that the server is given.
 
 pub mod client;
+pub mod failure;
 pub mod protocol;
 pub(crate) mod server;
 pub mod socket;

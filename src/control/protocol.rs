@@ -16,6 +16,9 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroize;
 
+use crate::control::failure::Failure;
+use crate::control::failure::FailureKind;
+
 /// The version spoken here.
 pub const PROTOCOL: u32 = 1;
 /// Longest hello and longest request, in bytes, without the line's end.
@@ -223,11 +226,54 @@ pub enum Request {
         /// The group's id or displayName.
         group: String,
     },
+    /// What happened to a user.
+    #[serde(rename = "user.history")]
+    UserHistory {
+        /// The directory's name; absent = whichever knows the user.
+        #[serde(default)]
+        directory: Option<String>,
+        /// The user's id, or the userName of a living one.
+        user: String,
+        /// How many entries at most; absent = as many as the server likes.
+        #[serde(default)]
+        limit: Option<u32>,
+        /// Only entries before this one.
+        #[serde(default)]
+        before: Option<u64>,
+    },
+    /// What happened to a group.
+    #[serde(rename = "group.history")]
+    GroupHistory {
+        /// The directory's name; absent = whichever knows the group.
+        #[serde(default)]
+        directory: Option<String>,
+        /// The group's id, or the displayName of a living one.
+        group: String,
+        /// How many entries at most; absent = as many as the server likes.
+        #[serde(default)]
+        limit: Option<u32>,
+        /// Only entries before this one.
+        #[serde(default)]
+        before: Option<u64>,
+    },
+    /// What operators did.
+    #[serde(rename = "audit.list")]
+    AuditList {
+        /// How many entries at most; absent = as many as the server likes.
+        #[serde(default)]
+        limit: Option<u32>,
+        /// Only entries before this one.
+        #[serde(default)]
+        before: Option<u64>,
+    },
+    /// Whether audit and histories are what was written.
+    #[serde(rename = "audit.verify")]
+    AuditVerify {},
 }
 
 impl Request {
     /// Every verb.
-    pub const VERBS: [&str; 16] = [
+    pub const VERBS: [&str; 20] = [
         "status",
         "directory.create",
         "directory.list",
@@ -244,6 +290,10 @@ impl Request {
         "user.show",
         "group.list",
         "group.show",
+        "user.history",
+        "group.history",
+        "audit.list",
+        "audit.verify",
     ];
 
     /// The verb of this request.
@@ -265,6 +315,10 @@ impl Request {
             Self::UserShow { .. } => "user.show",
             Self::GroupList { .. } => "group.list",
             Self::GroupShow { .. } => "group.show",
+            Self::UserHistory { .. } => "user.history",
+            Self::GroupHistory { .. } => "group.history",
+            Self::AuditList { .. } => "audit.list",
+            Self::AuditVerify {} => "audit.verify",
         }
     }
 
@@ -287,7 +341,11 @@ impl Request {
             | Self::UserList { .. }
             | Self::UserShow { .. }
             | Self::GroupList { .. }
-            | Self::GroupShow { .. } => "",
+            | Self::GroupShow { .. }
+            | Self::UserHistory { .. }
+            | Self::GroupHistory { .. }
+            | Self::AuditList { .. }
+            | Self::AuditVerify {} => "",
         }
     }
 
@@ -309,7 +367,11 @@ impl Request {
             | Self::UserList { .. }
             | Self::UserShow { .. }
             | Self::GroupList { .. }
-            | Self::GroupShow { .. } => false,
+            | Self::GroupShow { .. }
+            | Self::UserHistory { .. }
+            | Self::GroupHistory { .. }
+            | Self::AuditList { .. }
+            | Self::AuditVerify {} => false,
         }
     }
 
@@ -397,77 +459,5 @@ impl fmt::Debug for Reply {
             Self::Ok(_) => f.write_str("Ok(..)"),
             Self::Error(failure) => failure.fmt(f),
         }
-    }
-}
-
-/// What kind of failure: decides the exit code of the command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// The request cannot be right, whatever the state.
-    Invalid,
-    /// What it names is not there.
-    NotFound,
-    /// The state forbids it.
-    Conflict,
-    /// Not through this socket.
-    NotPermitted,
-    /// Not now: storage refuses writes, or too much is going on.
-    Unavailable,
-    /// The server does not know the verb.
-    UnknownVerb,
-    /// Client and server do not understand each other.
-    Protocol,
-    /// Nobody listens. Only a client says so.
-    Unreachable,
-    /// Something failed that should not; the log knows more. Also every kind this version does
-    /// not know.
-    #[serde(other)]
-    Internal,
-}
-
-/// Why a request was not carried out, in words for a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{what}")]
-pub struct Failure {
-    /// What kind of failure.
-    pub kind: FailureKind,
-    /// What happened.
-    pub what: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// What to do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fix: Option<String>,
-    /// Under which id the log knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-}
-
-impl Failure {
-    /// A failure of which no more is said.
-    pub const fn new(kind: FailureKind, what: String) -> Self {
-        Self {
-            kind,
-            what,
-            why: None,
-            fix: None,
-            id: None,
-        }
-    }
-
-    /// Says why.
-    #[must_use]
-    pub fn why(mut self, why: String) -> Self {
-        self.why = Some(why);
-        self
-    }
-
-    /// Says what to do.
-    #[must_use]
-    pub fn fix(mut self, fix: String) -> Self {
-        self.fix = Some(fix);
-        self
     }
 }

@@ -17,8 +17,8 @@ use serde_json::json;
 use crate::base::actor::Actor;
 use crate::base::ident::CountedIds;
 use crate::control::client::Client;
-use crate::control::protocol::Failure;
-use crate::control::protocol::FailureKind;
+use crate::control::failure::Failure;
+use crate::control::failure::FailureKind;
 use crate::control::protocol::ProfileName;
 use crate::control::protocol::REQUEST_BYTES_MAX;
 use crate::control::protocol::Reply;
@@ -155,6 +155,23 @@ fn requests() -> Vec<Request> {
             directory: None,
             group: text("staff"),
         },
+        Request::UserHistory {
+            directory: some("entra"),
+            user: text("joy"),
+            limit: Some(5),
+            before: Some(7),
+        },
+        Request::GroupHistory {
+            directory: None,
+            group: text("staff"),
+            limit: None,
+            before: None,
+        },
+        Request::AuditList {
+            limit: Some(5),
+            before: Some(7),
+        },
+        Request::AuditVerify {},
     ]
 }
 

@@ -58,6 +58,10 @@ pub fn store(config: &Config) -> store::Settings {
         free_hard_bytes: config.storage.free_hard_bytes,
         cache_bytes: config.storage.cache_bytes,
         base_log_bytes: config.storage.segment_bytes.saturating_mul(BASE_SEGMENTS),
+        retention: store::chronicle::Retention {
+            history: config.retention.history,
+            audit: config.retention.audit,
+        },
     }
 }
 

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use crate::admin::Admin;
 use crate::admin::AdminError;
+use crate::admin::HistoryRequest;
 use crate::admin::ListRequest;
 use crate::admin::NewDirectory;
 use crate::admin::TokenRequest;
 use crate::base::actor::Actor;
-use crate::control::protocol::Failure;
-use crate::control::protocol::FailureKind;
+use crate::control::failure::Failure;
+use crate::control::failure::FailureKind;
 use crate::control::protocol::ProfileName;
 use crate::control::protocol::Reply;
 use crate::control::protocol::Request;
@@ -116,6 +117,28 @@ impl Operator {
             Request::GroupShow { directory, group } => {
                 reply(admin.group_show(directory.as_deref(), group))
             }
+            Request::UserHistory {
+                directory,
+                user,
+                limit,
+                before,
+            } => {
+                let story = story(directory.as_ref(), user, *limit, *before);
+                reply(admin.user_history(story))
+            }
+            Request::GroupHistory {
+                directory,
+                group,
+                limit,
+                before,
+            } => {
+                let story = story(directory.as_ref(), group, *limit, *before);
+                reply(admin.group_history(story))
+            }
+            Request::AuditList { limit, before } => {
+                reply(admin.audit_list(limit.map(count), *before))
+            }
+            Request::AuditVerify {} => reply(admin.audit_verify()),
         }
     }
 }
@@ -146,9 +169,29 @@ fn list<'a>(
     ListRequest {
         directory: directory.map(String::as_str),
         filter: filter.map(String::as_str),
-        limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+        limit: limit.map(count),
         after: after.map(String::as_str),
     }
+}
+
+/// A part of a story in the words of `admin`.
+fn story<'a>(
+    directory: Option<&'a String>,
+    name: &'a str,
+    limit: Option<u32>,
+    before: Option<u64>,
+) -> HistoryRequest<'a> {
+    HistoryRequest {
+        directory: directory.map(String::as_str),
+        name,
+        limit: limit.map(count),
+        before,
+    }
+}
+
+/// A number of things.
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The reply to a use case that can fail.

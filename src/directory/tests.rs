@@ -57,6 +57,10 @@ fn directory() -> (TempDir, Directory) {
         free_hard_bytes: 0,
         cache_bytes: 1 << 20,
         base_log_bytes: u64::MAX,
+        retention: store::chronicle::Retention {
+            history: std::time::Duration::from_secs(86_400),
+            audit: std::time::Duration::from_secs(86_400),
+        },
     };
     let clock = Arc::new(ManualClock::new(START));
     let ids = Arc::new(CountedIds::default());

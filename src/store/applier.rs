@@ -11,6 +11,7 @@ use std::time::Instant;
 use crate::base::ident::DirectoryId;
 use crate::store::cell::Key;
 use crate::store::cell::Op;
+use crate::store::chronicle::Chronicle;
 use crate::store::meta::Meta;
 use crate::store::queue::Queue;
 use crate::store::queue::Taken;
@@ -138,9 +139,12 @@ impl Applier {
     /// # Errors
     ///
     /// [`StateError`]. The applier must not be used after it.
-    pub fn checkpoint(&self, view: &View) -> Result<(), StateError> {
+    pub fn checkpoint(&self, chronicle: &mut Chronicle, view: &View) -> Result<(), StateError> {
         let status = view.status();
         status.begin_step(view.clock());
+        // First: what the state has is no longer replayed.
+        chronicle.sync(view.clock().now()).map_err(StateError::Io)?;
+        status.history_seq.set(chronicle.synced_seq());
         self.state.checkpoint()?;
         status.checkpoint_seq.set(self.meta.seq);
         status.state_bytes.set(self.state.bytes()?);
@@ -159,6 +163,8 @@ pub struct Thread {
     pub view: View,
     /// What it does beside.
     pub upkeep: Upkeep,
+    /// History and audit.
+    pub chronicle: Chronicle,
 }
 
 impl Thread {
@@ -188,7 +194,7 @@ impl Thread {
         let mut works = VecDeque::new();
         let (mut batches, mut bytes) = (0_u32, 0_usize);
         let mut checkpoint = Instant::now();
-        self.applier.checkpoint(&self.view)?;
+        self.checkpoint()?;
         loop {
             if works.is_empty() {
                 let (patience, gathering) = if self.applier.purges.is_empty() {
@@ -197,9 +203,12 @@ impl Thread {
                     (Duration::ZERO, Duration::ZERO)
                 };
                 match self.queue.take(patience, gathering) {
-                    Taken::Works(taken) => works = taken,
+                    Taken::Works(taken) => {
+                        works = taken;
+                        self.copy(&mut works)?;
+                    }
                     Taken::Nothing => {}
-                    Taken::Closed => return self.applier.checkpoint(&self.view),
+                    Taken::Closed => return self.checkpoint(),
                 }
             }
             if !works.is_empty() {
@@ -211,11 +220,29 @@ impl Thread {
             }
             self.upkeep()?;
             let aged = checkpoint.elapsed() >= CHECKPOINT_AGE && self.behind();
+            let aged = aged || self.chronicle.is_due(self.view.clock().now());
             if aged || bytes >= CHECKPOINT_BYTES || self.view.desk().take_checkpoint() {
-                self.applier.checkpoint(&self.view)?;
+                self.checkpoint()?;
                 (checkpoint, bytes) = (Instant::now(), 0);
             }
         }
+    }
+
+    /// Copies what transactions leave in history and audit: readers find it from then on.
+    fn copy(&mut self, works: &mut VecDeque<Work>) -> Result<(), StateError> {
+        let status = self.view.status();
+        status.begin_step(self.view.clock());
+        let mut bytes = 0_usize;
+        for work in works {
+            let entries = std::mem::take(&mut work.entries);
+            let copied = self.chronicle.append(work.seq, &entries);
+            copied.map_err(StateError::Io)?;
+            bytes = bytes.saturating_add(entries.bytes());
+        }
+        self.chronicle.flush().map_err(StateError::Io)?;
+        self.queue.done(bytes);
+        self.view.status().end_step();
+        Ok(())
     }
 
     /// Whether the state has moved since it was last synced.
@@ -260,8 +287,14 @@ impl Thread {
     /// One step of what is done beside.
     fn upkeep(&mut self) -> Result<(), StateError> {
         self.view.status().begin_step(self.view.clock());
-        self.upkeep.turn(&mut self.applier, &self.view)?;
+        self.upkeep
+            .turn(&mut self.applier, &mut self.chronicle, &self.view)?;
         self.view.status().end_step();
         Ok(())
+    }
+
+    /// Makes what was applied survive power loss.
+    fn checkpoint(&mut self) -> Result<(), StateError> {
+        self.applier.checkpoint(&mut self.chronicle, &self.view)
     }
 }

@@ -200,7 +200,7 @@ pub struct HistoryDraft {
     pub id: ResourceId,
     /// What was done.
     pub action: Action,
-    /// Its revision after it (before it, when deleted).
+    /// Its revision after it; a deletion counts as one.
     pub revision: Revision,
     /// Who did it.
     pub actor: Actor,

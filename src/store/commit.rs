@@ -10,6 +10,7 @@ use std::sync::mpsc::SyncSender;
 
 use crate::store::change::Committed;
 use crate::store::change::Transaction;
+use crate::store::chronicle::Entries;
 use crate::store::error::CommitError;
 use crate::store::error::Reject;
 use crate::store::keeper::Bell;
@@ -165,7 +166,7 @@ impl Committer {
         let stored = if group.is_empty() {
             Ok(())
         } else {
-            self.store(first_seq, &group)
+            self.store(first_seq, group)
         };
         for (reply, decision) in answers {
             let decided = decision.map_err(CommitError::Rejected);
@@ -226,7 +227,7 @@ impl Committer {
     }
 
     /// Makes a group durable, then visible.
-    fn store(&mut self, first_seq: u64, group: &[Logged]) -> Result<(), CommitError> {
+    fn store(&mut self, first_seq: u64, group: Vec<Logged>) -> Result<(), CommitError> {
         let at = self.view.clock().now();
         let log_bytes = self.writer.log_bytes();
         let body = group::encode(group.iter());
@@ -243,13 +244,16 @@ impl Committer {
                 return Err(CommitError::Failed);
             }
         }
-        let works = self.view.publish(first_seq, group);
+        let mut works = self.view.publish(first_seq, &group);
         let status = self.view.status();
         status.seq.set(self.view.memory().seq);
         let grown = self.writer.log_bytes().saturating_sub(log_bytes);
         status.log_bytes.add(grown);
         // Before the applier knows of it: what it has settled can no longer be found in memory.
-        self.view.warm(group);
+        self.view.warm(&group);
+        for (work, logged) in works.iter_mut().zip(group) {
+            work.entries = Entries::of(logged);
+        }
         self.queue.push(works);
         let waiting = u64::try_from(self.queue.bytes()).unwrap_or(u64::MAX);
         status.waiting_bytes.set(waiting);

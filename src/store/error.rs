@@ -164,3 +164,15 @@ pub enum StoreError {
         why: String,
     },
 }
+
+/// History or audit could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the files of history and audit cannot be read: {0}")]
+pub struct Unread(String);
+
+impl Unread {
+    /// What the machine said.
+    pub(in crate::store) fn of(error: &io::Error) -> Self {
+        Self(error.to_string())
+    }
+}

@@ -101,6 +101,24 @@ pub enum Rung {
         /// What is wrong with it.
         what: String,
     },
+    /// A part of a file of history or audit cannot be read. What is behind it can.
+    HistoryDamaged {
+        /// The file.
+        file: PathBuf,
+        /// Where the part begins.
+        at: u64,
+        /// Where it ends.
+        to: u64,
+    },
+    /// Entries of history or audit are lost: neither files nor commit log have them any more.
+    HistoryGap {
+        /// Of what.
+        what: String,
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        through: u64,
+    },
     /// Transactions were replayed from the commit log.
     Replayed {
         /// How many.
@@ -118,6 +136,24 @@ pub enum Rung {
         /// Where the old one is.
         aside: PathBuf,
     },
+}
+
+impl Rung {
+    /// Writes it to the log.
+    pub(in crate::store) fn tell(&self) {
+        match self {
+            Self::Replayed { .. } => tracing::info!("at the start: {self}"),
+            Self::ReserveUsed { .. }
+            | Self::LeftoverRemoved { .. }
+            | Self::TailCut { .. }
+            | Self::OldSegmentDamaged { .. }
+            | Self::BaseDamaged { .. }
+            | Self::HistoryDamaged { .. }
+            | Self::HistoryGap { .. }
+            | Self::SnapshotsDropped { .. }
+            | Self::Rebuilt { .. } => tracing::warn!("at the start: {self}"),
+        }
+    }
 }
 
 impl fmt::Display for Rung {
@@ -149,6 +185,20 @@ impl fmt::Display for Rung {
                 f,
                 "the base {} cannot be used: {what}; a new one is written",
                 file.display()
+            ),
+            Self::HistoryDamaged { file, at, to } => write!(
+                f,
+                "bytes {at} to {to} of {} are damaged; what is behind them can be read",
+                file.display()
+            ),
+            Self::HistoryGap {
+                what,
+                from,
+                through,
+            } => write!(
+                f,
+                "entries {from} to {through} of {what} are lost: the commit log does not reach back \
+                 to them"
             ),
             Self::Replayed { transactions } => {
                 write!(

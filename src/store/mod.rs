@@ -7,12 +7,14 @@
 //!                  │ publishes
 //!                  ▼
 //! reads ──► memory, cache ─miss─► sled/  ◄── APPLIER THREAD ◄── committed changes
+//!                   history/, audit/  ◄──┘
 //! ```
 
 mod applier;
 mod base;
 mod cell;
 pub mod change;
+pub mod chronicle;
 mod commit;
 pub mod desk;
 pub mod error;
@@ -63,13 +65,14 @@ use crate::base::clock::Clock;
 use crate::base::ident::IdSource;
 use crate::store::change::Committed;
 use crate::store::change::Transaction;
+use crate::store::chronicle::Retention;
 use crate::store::commit::Committer;
 use crate::store::commit::Job;
 use crate::store::commit::Prepare;
 use crate::store::commit::Prepared;
+pub use crate::store::commit::Then;
 use crate::store::desk::Chore;
 use crate::store::desk::Reports;
-pub use crate::store::commit::Then;
 use crate::store::error::CommitError;
 use crate::store::error::OpenError;
 use crate::store::keeper::Bell;
@@ -104,6 +107,8 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// Bytes of commit log behind the last base below which no other is written on its own.
     pub base_log_bytes: u64,
+    /// How long history and audit are kept.
+    pub retention: Retention,
 }
 
 /// The store. Cheap to clone; reads like a [`View`]; closes when the last clone is dropped.
@@ -263,6 +268,7 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         writer,
         spares,
         space,
+        chronicle,
         rungs,
         base,
         snapshot,
@@ -270,7 +276,14 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
     } = opened;
     let (seq, applied_seq, purging) = (memory.seq, applier.meta.seq, applier.purging());
     let state = Arc::clone(&applier.state);
-    let view = View::new(memory, state, settings.cache_bytes, clock, lock);
+    let view = View::new(
+        memory,
+        state,
+        settings.cache_bytes,
+        clock,
+        lock,
+        chronicle.reader(),
+    );
     let status = view.status();
     status.seq.set(seq);
     status.applied_seq.set(applied_seq);
@@ -306,6 +319,7 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         queue: Arc::clone(&queue),
         view: view.clone(),
         upkeep: Upkeep::new(beginning),
+        chronicle,
     };
     let tender = Tender {
         view: view.clone(),

@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::store::cell::Op;
+use crate::store::chronicle::Entries;
 use crate::store::memory::Directory;
 use crate::store::memory::Effects;
 
@@ -26,6 +27,8 @@ pub struct Work {
     pub seq: u64,
     /// What is still to be done for it.
     pub ops: VecDeque<Op>,
+    /// What it leaves in history and audit.
+    pub entries: Entries,
     /// To be dropped once it is done.
     pub garbage: Vec<Directory>,
 }
@@ -36,13 +39,15 @@ impl Work {
         Self {
             seq,
             ops: effects.ops.into(),
+            entries: Entries::default(),
             garbage: effects.garbage,
         }
     }
 
     /// The bytes it keeps waiting, roughly.
     fn bytes(&self) -> usize {
-        self.ops.iter().map(Op::bytes).sum()
+        let ops: usize = self.ops.iter().map(Op::bytes).sum();
+        ops.saturating_add(self.entries.bytes())
     }
 }
 

@@ -112,8 +112,10 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Duration;
 
     use crate::store::Settings;
+    use crate::store::chronicle::Retention;
     use crate::store::space::Room;
     use crate::store::space::Space;
 
@@ -128,6 +130,10 @@ mod tests {
             free_hard_bytes: 10,
             cache_bytes: 0,
             base_log_bytes: 0,
+            retention: Retention {
+                history: Duration::ZERO,
+                audit: Duration::ZERO,
+            },
         });
         (dir, space)
     }

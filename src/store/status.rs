@@ -66,6 +66,8 @@ pub struct Status {
     pub applied_seq: Gauge,
     /// The last transaction in the state when it was last synced.
     pub checkpoint_seq: Gauge,
+    /// The last transaction whose history and audit entries are synced in their files.
+    pub history_seq: Gauge,
     /// Directories being purged.
     pub purging: Gauge,
     /// Bytes that wait for the applier.

@@ -37,6 +37,7 @@ use crate::store::change::HistoryDraft;
 use crate::store::change::Index;
 use crate::store::change::NewRecord;
 use crate::store::change::Transaction;
+use crate::store::chronicle::Retention;
 use crate::store::error::CommitError;
 use crate::store::error::OpenError;
 use crate::store::error::Reject;
@@ -47,6 +48,11 @@ use crate::store::view::Cached;
 
 /// When everything happens.
 const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+/// How long entries are kept.
+const RETENTION: Retention = Retention {
+    history: Duration::from_secs(400 * 86_400),
+    audit: Duration::from_secs(800 * 86_400),
+};
 /// A user.
 const USER: ResourceKind = ResourceKind::User;
 
@@ -60,6 +66,7 @@ fn settings(dir: &Path) -> Settings {
         free_hard_bytes: 0,
         cache_bytes: 100_000,
         base_log_bytes: u64::MAX,
+        retention: RETENTION,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::store::base::write::Finished;
 use crate::store::base::write::ReadBack;
 use crate::store::base::write::Writer;
 use crate::store::cell::Op;
+use crate::store::chronicle::Chronicle;
 use crate::store::desk::Chore;
 use crate::store::desk::Verification;
 use crate::store::generation::Generation;
@@ -141,7 +142,12 @@ impl Upkeep {
     /// # Errors
     ///
     /// [`StateError`]: the state is at fault and must not be used any more.
-    pub fn turn(&mut self, applier: &mut Applier, view: &View) -> Result<(), StateError> {
+    pub fn turn(
+        &mut self,
+        applier: &mut Applier,
+        chronicle: &mut Chronicle,
+        view: &View,
+    ) -> Result<(), StateError> {
         mend(applier, view)?;
         if Instant::now() < self.rest_until {
             return Ok(());
@@ -150,14 +156,14 @@ impl Upkeep {
         let rest = match self.job.take() {
             Some((chore, job)) => {
                 let job = match job {
-                    Job::Sweep(sweep) => self.sweep(chore, sweep, applier, view)?,
+                    Job::Sweep(sweep) => self.sweep(chore, sweep, (applier, chronicle), view)?,
                     Job::ReadBack(base) => self.read_back(base, view),
                 };
                 self.job = job.map(|job| (chore, job));
                 let worked = began.elapsed();
                 worked.saturating_mul(RESTS).clamp(REST_MIN, REST_MAX)
             }
-            None if self.start_what_is_due(applier, view)? => REST_MIN,
+            None if self.start_what_is_due(applier, chronicle, view)? => REST_MIN,
             None => LOOK,
         };
         self.rest_until = Instant::now().checked_add(rest).unwrap_or(began);
@@ -165,7 +171,12 @@ impl Upkeep {
     }
 
     /// Begins what is asked for or due. Returns whether anything is.
-    fn start_what_is_due(&mut self, applier: &Applier, view: &View) -> Result<bool, StateError> {
+    fn start_what_is_due(
+        &mut self,
+        applier: &Applier,
+        chronicle: &mut Chronicle,
+        view: &View,
+    ) -> Result<bool, StateError> {
         self.recycle(view);
         for (chore, not_before) in Chore::ALL.into_iter().zip(self.not_before) {
             let asked = view.desk().is_asked(chore);
@@ -175,7 +186,7 @@ impl Upkeep {
             }
             view.desk().begin(chore);
             tracing::info!("begins {}", chore.name());
-            match self.sink(chore, applier, view) {
+            match self.sink(chore, applier, chronicle, view) {
                 Ok(sink) => {
                     self.job = Some((chore, Job::Sweep(Box::new(Sweep::new(sink)))));
                     return Ok(true);
@@ -221,7 +232,13 @@ impl Upkeep {
     }
 
     /// Where the cells of a sweep for `chore` go.
-    fn sink(&self, chore: Chore, applier: &Applier, view: &View) -> Result<Sink, SweepError> {
+    fn sink(
+        &self,
+        chore: Chore,
+        applier: &Applier,
+        chronicle: &mut Chronicle,
+        view: &View,
+    ) -> Result<Sink, SweepError> {
         let needed = match chore {
             Chore::Verify => 0,
             Chore::Base => view.live_bytes(),
@@ -238,7 +255,7 @@ impl Upkeep {
             Chore::Verify => Ok(Sink::Verify),
             Chore::Base => {
                 // The log before it goes, so what it rests on must be on the disk.
-                applier.checkpoint(view)?;
+                applier.checkpoint(chronicle, view)?;
                 let header = Header {
                     store: applier.meta.store,
                     seq: applier.meta.seq,
@@ -259,7 +276,7 @@ impl Upkeep {
         &mut self,
         chore: Chore,
         mut sweep: Box<Sweep>,
-        applier: &mut Applier,
+        (applier, chronicle): (&mut Applier, &mut Chronicle),
         view: &View,
     ) -> Result<Option<Job>, StateError> {
         match sweep.slice(&applier.state, &applier.meta, view) {
@@ -292,7 +309,7 @@ impl Upkeep {
                 .map(|base| Some(Job::ReadBack(base)))
                 .map_err(|error| format!("the base cannot be written: {error}")),
             Sink::Rebuild(target) => self
-                .swap(*target, applier, view)
+                .swap(*target, applier, chronicle, view)
                 .map(|()| None)
                 .map_err(|error| format!("the rebuilt state cannot be put to use: {error}")),
         };
@@ -384,11 +401,12 @@ impl Upkeep {
         let Some(base) = view.desk().reports().base else {
             return;
         };
-        let through = base.seq.min(view.status().checkpoint_seq.get());
+        let status = view.status();
+        let through = base.seq.min(status.checkpoint_seq.get());
+        let through = through.min(status.history_seq.get());
         match recycle::remove_through(&self.dir.join(FOLDER), through) {
             Ok(0) => {}
             Ok(bytes) => {
-                let status = view.status();
                 status.log_bytes.subtract(bytes);
                 tracing::info!(bytes, "the commit log before the base was removed");
             }
@@ -403,6 +421,7 @@ impl Upkeep {
         &mut self,
         target: Target,
         applier: &mut Applier,
+        chronicle: &mut Chronicle,
         view: &View,
     ) -> Result<(), StateError> {
         let generation = target.generation;
@@ -414,7 +433,7 @@ impl Upkeep {
         let old = std::mem::replace(&mut applier.state, state);
         let at = view.clock().now();
         view.desk().report(|reports| reports.rebuilt = Some(at));
-        applier.checkpoint(view)?;
+        applier.checkpoint(chronicle, view)?;
         self.wait_for_removal();
         let remove = move || remove_state(old, &old_folder);
         match std::thread::Builder::new()

@@ -21,6 +21,7 @@ use crate::scim::schema::ResourceKind;
 use crate::store::cell::Key;
 use crate::store::cell::Op;
 use crate::store::change::Index;
+use crate::store::chronicle::Reader;
 use crate::store::desk::Desk;
 use crate::store::error::StoreError;
 use crate::store::health::Health;
@@ -85,6 +86,8 @@ struct Shared {
     desk: Desk,
     /// The time.
     clock: Arc<dyn Clock>,
+    /// History and audit.
+    chronicle: Arc<Reader>,
     /// The lock of the store's directory. Last, so that it is held until the state is closed.
     _lock: File,
 }
@@ -101,6 +104,7 @@ impl View {
         cache_bytes: u64,
         clock: Arc<dyn Clock>,
         lock: File,
+        chronicle: Arc<Reader>,
     ) -> Self {
         let guess = cache_bytes / RECORD_BYTES_GUESS;
         let guess = usize::try_from(guess).unwrap_or(usize::MAX).max(16);
@@ -111,6 +115,7 @@ impl View {
             status: Status::default(),
             desk: Desk::default(),
             clock,
+            chronicle,
             _lock: lock,
         }))
     }
@@ -158,6 +163,11 @@ impl View {
     /// What the threads tell.
     pub(in crate::store) fn status(&self) -> &Status {
         &self.0.status
+    }
+
+    /// History and audit.
+    pub(in crate::store) fn chronicle(&self) -> &Reader {
+        &self.0.chronicle
     }
 
     /// The time.

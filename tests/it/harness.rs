@@ -210,6 +210,12 @@ impl Appliance {
         }
     }
 
+    /// The socket of those who may only look.
+    pub fn read_socket(&self) -> String {
+        let path = self.folder.path().join("read.sock");
+        path.to_str().unwrap().to_owned()
+    }
+
     /// Runs the command line, which must succeed, and returns its JSON.
     pub fn operate(&self, arguments: &[&str]) -> Value {
         let mut all = arguments.to_vec();

@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::ca_file;
@@ -141,6 +142,20 @@ impl Process {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Runs the command line against it; answers the exit status and the JSON.
+    pub fn operate(&self, arguments: &[&str]) -> (i32, Value) {
+        let output = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+            .args(arguments)
+            .args(["--output", "json", "--socket"])
+            .arg(self.state().join("admin.sock"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let value = serde_json::from_slice(&output.stdout);
+        let value = value.unwrap_or_else(|error| panic!("no JSON ({error}): {output:?}"));
+        (output.status.code().unwrap(), value)
     }
 
     /// What it printed.

@@ -262,3 +262,25 @@ fn bad_arguments_are_exit_code_2_and_reach_nobody() {
     }
     assert!(shell.asked().is_empty());
 }
+
+#[test]
+fn commands_about_what_happened_ask_for_what_was_typed() {
+    let shell = Shell::replying(json!({"items": [], "next": null, "sound": true}));
+    for (command, expected) in [
+        (
+            "user history joy --directory entra --limit 5 --before 7",
+            json!({"verb": "user.history", "directory": "entra", "user": "joy", "limit": 5, "before": 7}),
+        ),
+        (
+            "group history staff",
+            json!({"verb": "group.history", "directory": null, "group": "staff", "limit": null, "before": null}),
+        ),
+        (
+            "audit list --limit 500",
+            json!({"verb": "audit.list", "limit": 500, "before": null}),
+        ),
+        ("audit verify", json!({"verb": "audit.verify"})),
+    ] {
+        asks_for(&shell, command, expected);
+    }
+}

@@ -12,8 +12,8 @@ use crate::cli::tests::complained;
 use crate::cli::tests::printed;
 use crate::cli::tests::run_in;
 use crate::cli::tests::token;
-use crate::control::protocol::Failure;
-use crate::control::protocol::FailureKind;
+use crate::control::failure::Failure;
+use crate::control::failure::FailureKind;
 use crate::control::protocol::Reply;
 use crate::control::protocol::Request;
 
@@ -68,6 +68,9 @@ fn json_starts_with_the_schema_and_keeps_every_member() {
         ("user show a", "rollcall.user.show/1"),
         ("group list", "rollcall.group.list/1"),
         ("group show a", "rollcall.group.show/1"),
+        ("user history a", "rollcall.user.history/1"),
+        ("group history a", "rollcall.group.history/1"),
+        ("audit list", "rollcall.audit.list/1"),
     ] {
         let expected = format!(
             "{{\n  \"schema\": \"{schema}\",\n  \"items\": [\n    {{\n      \"name\": \"x\",\n      \"new\": 1\n    }}\n  ],\n  \"next\": null\n}}\n"

@@ -21,6 +21,8 @@ use crate::store::Settings;
 use crate::store::applier::Applier;
 use crate::store::base;
 use crate::store::base::write::Finished;
+use crate::store::chronicle;
+use crate::store::chronicle::Chronicle;
 use crate::store::error::OpenError;
 use crate::store::generation::Generation;
 use crate::store::health::Rung;
@@ -65,6 +67,8 @@ pub struct Opened {
     pub spares: Arc<Spares>,
     /// The marks and the reserve.
     pub space: Space,
+    /// History and audit, at the end of the log.
+    pub chronicle: Chronicle,
     /// What had to be done.
     pub rungs: Vec<Rung>,
     /// The base in use.
@@ -119,18 +123,17 @@ pub fn open(
         offset: cut.offset,
         bytes: cut.bytes,
     }));
+    let chronicle = chronicle::open(
+        dir,
+        (store, &segments),
+        &recovered.memory,
+        settings.retention,
+        ids.apart(),
+        &mut rungs,
+    )?;
     let writer = go_on(&spares, store, recovered.end, &segments, clock)?;
     for rung in &rungs {
-        match rung {
-            Rung::Replayed { .. } => tracing::info!("at the start: {rung}"),
-            Rung::ReserveUsed { .. }
-            | Rung::LeftoverRemoved { .. }
-            | Rung::TailCut { .. }
-            | Rung::OldSegmentDamaged { .. }
-            | Rung::BaseDamaged { .. }
-            | Rung::SnapshotsDropped { .. }
-            | Rung::Rebuilt { .. } => tracing::warn!("at the start: {rung}"),
-        }
+        rung.tell();
     }
     Ok(Opened {
         lock,
@@ -140,6 +143,7 @@ pub fn open(
         writer,
         spares,
         space,
+        chronicle,
         rungs,
         base: recovered.base,
         snapshot: recovered.snapshot,

@@ -275,7 +275,14 @@ fn an_applier_that_stalls_with_a_full_queue_holds_up_no_one() {
     let opened = startup::open(&settings, &*clock, &CountedIds::default(), &|_doing| {});
     let opened = opened.map_err(|error| error.to_string()).unwrap();
     let state = Arc::clone(&opened.applier.state);
-    let view = View::new(opened.memory, state, 0, clock, opened.lock);
+    let view = View::new(
+        opened.memory,
+        state,
+        0,
+        clock,
+        opened.lock,
+        opened.chronicle.reader(),
+    );
     let queue = Arc::new(Queue::default());
     let content: Arc<[u8]> = vec![0; 65 << 20].into();
     let key = Key::Setting("large".into());
