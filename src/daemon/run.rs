@@ -39,6 +39,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// How long running requests may take when Rollcall stops.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How long they may take when the store has failed: writes among them may wait for a disk that never
+/// answers, and the restart is what mends it.
+const FAILED_DRAIN: Duration = Duration::from_secs(2);
 /// How often last uses of tokens are written.
 const LAST_USED_EVERY: Duration = Duration::from_secs(60);
 /// Threads for work that blocks: writes waiting for the disk, checks of tokens, reads from disk.
@@ -298,22 +301,24 @@ impl Running {
         for chore in &self.chores {
             chore.abort();
         }
+        let failed = self.rooms.store.health().failed_since.is_some();
+        let drain = if failed { FAILED_DRAIN } else { DRAIN };
         if !self
             .runtime
-            .block_on(self.drain.finish(self.listeners, DRAIN))
+            .block_on(self.drain.finish(self.listeners, drain))
         {
             tracing::warn!(
                 "some requests did not finish within {} s and were cut off",
-                DRAIN.as_secs()
+                drain.as_secs()
             );
         }
-        self.runtime.block_on(self.sockets.stop(DRAIN));
+        self.runtime.block_on(self.sockets.stop(drain));
         // Writes whose clients went away finish before the store closes, as do blocking threads. One
         // that takes longer is in the commit thread's hands.
         let writes = self.rooms.api.finish_writes();
-        let writes = async { tokio::time::timeout(DRAIN, writes).await };
+        let writes = async { tokio::time::timeout(drain, writes).await };
         drop(self.runtime.block_on(writes));
-        self.runtime.shutdown_timeout(DRAIN);
+        self.runtime.shutdown_timeout(drain);
         write_last_used_now(&self.rooms.auth);
         self.rooms.store.shutdown();
     }

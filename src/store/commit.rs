@@ -232,7 +232,10 @@ impl Committer {
         let log_bytes = self.writer.log_bytes();
         let body = group::encode(group.iter());
         let frame = frame::encode(self.store, Kind::Group, first_seq, at, &body);
-        match self.writer.append(frame, first_seq, at) {
+        self.view.status().begin_append(self.view.clock());
+        let appended = self.writer.append(frame, first_seq, at);
+        self.view.status().end_append();
+        match appended {
             Ok(()) => {}
             Err(AppendError::Space) => {
                 self.view.status().set_segment(false);

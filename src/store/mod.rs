@@ -58,7 +58,6 @@ use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
 use std::thread;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::base::clock::Clock;
@@ -86,9 +85,11 @@ use crate::store::view::View;
 
 /// Transactions that may wait for the commit thread; whoever comes then waits to be let in.
 pub const JOBS_MAX: usize = 1024;
-/// How long closing waits for the state. A state that stalls must not keep the process alive: the
-/// commit log has everything.
+/// How long closing waits for the threads, above all for the state to be brought up to date. One
+/// that stalls must not keep the process alive: the commit log has everything.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long it waits when the store has failed, so that the restart that mends it comes soon.
+const FAILED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the store has to know to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,13 +129,13 @@ struct Inner {
 /// What runs while the store is open.
 struct Running {
     /// The commit thread.
-    commit: JoinHandle<()>,
-    /// The applier's thread ends: nothing is ever sent.
-    applied: Receiver<()>,
+    commit: Thread,
+    /// The applier's thread.
+    applier: Thread,
     /// The keeper.
-    keeper: JoinHandle<()>,
+    keeper: Thread,
     /// The tender.
-    tender: JoinHandle<()>,
+    tender: Thread,
     /// Wakes the keeper.
     bell: Arc<Bell>,
     /// The way to the applier.
@@ -244,6 +245,12 @@ impl Store {
 
     /// Hands a job to the commit thread.
     fn send(&self, job: Job) -> Result<(), CommitError> {
+        // Who comes while the log stalls would wait for nothing.
+        let status = self.0.view.status();
+        if status.log_stalled_since().is_some() {
+            let reason = self.0.view.refusal().unwrap_or_default();
+            return Err(CommitError::ReadOnly { reason });
+        }
         self.0.jobs.send(job).map_err(|_gone| self.gone())
     }
 
@@ -326,16 +333,11 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         dir: settings.dir.clone(),
         store,
     };
-    let (ending, applied) = mpsc::channel::<()>();
-    named("store-apply", move || {
-        applier.run();
-        drop(ending);
-    })?;
     let running = Running {
-        commit: named("store-commit", move || committer.run())?,
-        applied,
-        keeper: named("store-keep", move || keeper.run())?,
-        tender: named("store-tend", move || tender.run())?,
+        applier: Thread::start("store-apply", move || applier.run())?,
+        commit: Thread::start("store-commit", move || committer.run())?,
+        keeper: Thread::start("store-keep", move || keeper.run())?,
+        tender: Thread::start("store-tend", move || tender.run())?,
         bell,
         queue,
         dir: settings.dir.clone(),
@@ -348,9 +350,28 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
     })))
 }
 
-/// Starts a thread with a name.
-fn named(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(run)
+/// A thread of the store, which may never end: what it waits for may not answer.
+struct Thread(Receiver<()>);
+
+impl Thread {
+    /// Starts a thread with a name.
+    fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        let (ending, ended) = mpsc::sync_channel(1);
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                run();
+                if ending.send(()).is_err() {
+                    tracing::debug!("nobody waited for the end of a thread of the store");
+                }
+            })?;
+        Ok(Self(ended))
+    }
+
+    /// Waits for its end. Returns whether it came within `patience`, and not by a panic.
+    fn ended(&self, patience: Duration) -> bool {
+        self.0.recv_timeout(patience).is_ok()
+    }
 }
 
 impl Inner {
@@ -363,18 +384,27 @@ impl Inner {
         // The commit thread may be gone already, and with it whoever would read this.
         drop(self.jobs.send(Job::Stop));
         running.bell.stop();
-        let ended = [running.commit.join(), running.keeper.join()];
+        let commit = self.ended(&running.commit);
+        let keeper = self.ended(&running.keeper);
         running.queue.close();
-        let applied = running.applied.recv_timeout(CLOSE_PATIENCE);
+        let applied = self.ended(&running.applier);
         self.view.desk().close();
-        let ended = ended.into_iter().chain([running.tender.join()]);
-        if applied.is_ok() || applied == Err(mpsc::RecvTimeoutError::Disconnected) {
+        let tended = self.ended(&running.tender);
+        if commit && keeper && applied && tended {
             tender::last_snapshot(&running.dir, running.store, &self.view);
-        }
-        if ended.filter(Result::is_err).count() > 0
-            || applied == Err(mpsc::RecvTimeoutError::Timeout)
-        {
+        } else {
             tracing::error!("a thread of the store did not end well; the commit log is complete");
         }
+    }
+
+    /// Waits for the end of a thread, but not for long once the store has failed. Returns whether
+    /// it ended well.
+    fn ended(&self, thread: &Thread) -> bool {
+        let failed = self.view.health().failed_since.is_some();
+        thread.ended(if failed {
+            FAILED_PATIENCE
+        } else {
+            CLOSE_PATIENCE
+        })
     }
 }

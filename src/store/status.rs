@@ -14,7 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::store::health::Rung;
 use crate::store::space::Room;
 
-/// A step of the applier that takes longer than this is stalled.
+/// A step of the applier, or an append to the log, that takes longer than this is stalled.
 pub const STALL: Duration = Duration::from_secs(10);
 
 /// Something went wrong that only a restart mends.
@@ -92,6 +92,8 @@ pub struct Status {
     failure: Mutex<Option<Failure>>,
     /// The applier's step under way.
     step: Mutex<Option<(Instant, Timestamp)>>,
+    /// The commit thread's append under way.
+    append: Mutex<Option<(Instant, Timestamp)>>,
 }
 
 /// Locks; a panic elsewhere leaves nothing half-done behind these locks.
@@ -136,6 +138,24 @@ impl Status {
     /// Since when the applier has been in one step, if that is too long.
     pub fn stalled_since(&self) -> Option<Timestamp> {
         (*lock(&self.step))
+            .filter(|(began, _at)| began.elapsed() >= STALL)
+            .map(|(_began, at)| at)
+    }
+
+    /// Notes that the commit thread begins to write to the log.
+    pub fn begin_append(&self, clock: &dyn Clock) {
+        *lock(&self.append) = Some((Instant::now(), clock.now()));
+    }
+
+    /// Notes that what was to be written to the log is written, or failed.
+    pub fn end_append(&self) {
+        *lock(&self.append) = None;
+    }
+
+    /// Since when the commit thread has waited for the disk, if that is too long: nobody who
+    /// writes gets an answer.
+    pub fn log_stalled_since(&self) -> Option<Timestamp> {
+        (*lock(&self.append))
             .filter(|(began, _at)| began.elapsed() >= STALL)
             .map(|(_began, at)| at)
     }

@@ -421,6 +421,9 @@ impl View {
         if let Some(failure) = self.0.status.failure() {
             return Some(failure.reason);
         }
+        if self.0.status.log_stalled_since().is_some() {
+            return Some("the disk under the commit log does not answer".to_owned());
+        }
         (self.0.status.room() == Room::Full).then(|| {
             "the disk is nearly full; writes resume by themselves once there is room".to_owned()
         })
@@ -446,7 +449,9 @@ impl View {
         let failed_since = status.failure().map(|failure| failure.since);
         Health {
             writable: self.refusal().map_or(Ok(()), Err),
-            failed_since: failed_since.or_else(stalled),
+            failed_since: failed_since
+                .or_else(|| status.log_stalled_since())
+                .or_else(stalled),
             seq: status.seq.get(),
             applied_seq: status.applied_seq.get(),
             checkpoint_seq: status.checkpoint_seq.get(),
