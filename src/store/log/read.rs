@@ -235,7 +235,7 @@ pub fn replay<E: From<OpenError>>(
             walk.previous = Some(last.map_or(header.previous, segment::hash));
             continue;
         }
-        let cut = walk.tail(segment, offset, held)?;
+        let cut = walk.tail(segment, offset, held, header.bytes)?;
         return Ok(End {
             next_seq: walk.next_seq,
             tip: Tip {
@@ -335,15 +335,29 @@ impl Walk {
         }
     }
 
-    /// Looks at what is behind the last sound frame of the last segment, and makes it zeros, unless
-    /// transactions up to `held` are missing there.
-    fn tail(&self, segment: &Segment, offset: u64, held: u64) -> Result<Option<Cut>, OpenError> {
+    /// Looks at what is behind the last sound frame of the last segment, which was made with
+    /// `bytes`, and makes it zeros, unless transactions up to `held` are missing there.
+    fn tail(
+        &self,
+        segment: &Segment,
+        offset: u64,
+        held: u64,
+        bytes: u64,
+    ) -> Result<Option<Cut>, OpenError> {
         let path = &segment.path;
-        let search = || -> io::Result<Tail> {
+        let search = || -> io::Result<(Tail, u64)> {
             let file = File::open(path)?;
-            search_tail(&file, self.store, offset, self.next_seq)
+            let tail = search_tail(&file, self.store, offset, self.next_seq)?;
+            Ok((tail, file.metadata()?.len()))
         };
-        match search().map_err(OpenError::io("read", path))? {
+        let (tail, left) = search().map_err(OpenError::io("read", path))?;
+        if left < bytes {
+            // A segment never changes its size: no crash shortens it, and whatever was acknowledged
+            // may have been in what is gone.
+            let what = format!("the file has {left} bytes, but was made with {bytes}");
+            return Err(damaged(path, left, what));
+        }
+        match tail {
             Tail::Frame { at, seq } => {
                 let what = format!(
                     "there is no sound frame, but a sound one with transaction {seq} follows at \

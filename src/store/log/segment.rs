@@ -170,6 +170,16 @@ pub enum NoSegment {
     Io(io::Error),
 }
 
+impl From<io::Error> for NoSegment {
+    /// Without room, the next try makes another file: nothing is written again that failed once.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Space,
+            _ => Self::Io(error),
+        }
+    }
+}
+
 impl Spares {
     /// Spares of `bytes` in `dir`. Finds one left by an earlier process: nothing but its header
     /// can have been written, and that is written again.
@@ -242,7 +252,7 @@ impl Spares {
         };
         self.put_to_use(&header)
             .map(|(file, path)| (file, path, bytes))
-            .map_err(NoSegment::Io)
+            .map_err(NoSegment::from)
     }
 
     /// Writes zeros, so that the blocks are allocated and initialised: an extent that is only
@@ -267,14 +277,12 @@ impl Spares {
             fs::rename(&unfinished, self.dir.join(SPARE))?;
             sync_dir(&self.dir)
         })();
-        made.map_err(|error: io::Error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+        made.map_err(NoSegment::from).inspect_err(|error| {
+            if matches!(error, NoSegment::Space) {
                 // What was written so far only takes room away; failing to remove it changes
                 // nothing about the answer.
                 drop(remove_if_there(&unfinished));
-                NoSegment::Space
             }
-            _ => NoSegment::Io(error),
         })
     }
 

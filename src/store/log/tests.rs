@@ -155,14 +155,36 @@ fn a_cut_log_holds_what_is_before_the_cut() {
     let (path, ends) = small(dir.path());
     let whole = fs::read(&path).unwrap();
     for length in FRAMES_AT..=ends[2] + 8 {
-        fs::write(&path, &whole[..usize::try_from(length).unwrap()]).unwrap();
-        let frames = ends.iter().filter(|end| **end <= length).count();
+        let mut cut = whole.clone();
+        cut[usize::try_from(length).unwrap()..].fill(0);
+        fs::write(&path, &cut).unwrap();
+        // A frame of which only the zeros at its end are gone is whole.
+        let index = |at: u64| usize::try_from(at).unwrap();
+        let frames = ends
+            .iter()
+            .filter(|at| cut[..index(**at)] == whole[..index(**at)]);
+        let frames = frames.count();
         let (seen, end) = replay(dir.path(), 0).unwrap();
         assert_eq!(seen, transactions(1, held(frames)), "{length}");
-        let torn = length > FRAMES_AT && !ends.contains(&length) && length < ends[2];
+        let sound = [FRAMES_AT, ends[0], ends[1], ends[2]][frames];
+        let torn = cut[index(sound)..].iter().any(|byte| *byte != 0);
         assert_eq!(end.cut.is_some(), torn, "{length}");
         // What was cut is gone: a second start finds nothing to cut.
         assert_eq!(replay(dir.path(), 0).unwrap().1.cut, None, "{length}");
+    }
+}
+
+#[test]
+fn a_segment_that_has_become_shorter_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, ends) = small(dir.path());
+    let whole = fs::read(&path).unwrap();
+    let all = u64::try_from(whole.len()).unwrap();
+    for length in [FRAMES_AT, ends[0], ends[1] + 8, ends[2], all - 1] {
+        fs::write(&path, &whole[..usize::try_from(length).unwrap()]).unwrap();
+        let error = replay(dir.path(), 0).unwrap_err().to_string();
+        let part = format!("the file has {length} bytes, but was made with {all}");
+        assert!(error.contains(&part), "{length}: {error}");
     }
 }
 

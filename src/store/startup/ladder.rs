@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use rustix::io::Errno;
+
 use crate::base::clock::Clock;
 use crate::store::applier::Applier;
 use crate::store::base;
@@ -388,14 +390,16 @@ impl Ladder<'_> {
 /// Whether an error is the machine's and not the state's: setting a sound state aside would help
 /// nobody.
 pub fn is_the_machines(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::OutOfMemory
-    )
+    let no_more_files = [Errno::MFILE, Errno::NFILE].map(|code| Some(code.raw_os_error()));
+    no_more_files.contains(&error.raw_os_error())
+        || matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::OutOfMemory
+        )
 }
 
 /// Whether sled could not lock its file. On a later rung that may be our own handle, left open by
