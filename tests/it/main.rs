@@ -15,6 +15,8 @@ mod bad_input;
 #[cfg(test)]
 mod dice;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod history;
@@ -28,6 +30,8 @@ mod layers;
 mod limits;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod people;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

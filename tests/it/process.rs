@@ -1,13 +1,16 @@
 //! The real binary as a process of its own: `rollcall try` in a temporary folder, killed and started again.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
+use std::process::ExitStatus;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -32,6 +35,8 @@ pub struct Process {
     folder: TempDir,
     /// Where it listens: the same after each start.
     address: SocketAddr,
+    /// What its environment holds beyond that of the tests.
+    environment: Vec<(String, OsString)>,
     /// The process, when one runs.
     child: Option<Child>,
 }
@@ -66,8 +71,19 @@ impl Process {
         Self {
             folder: tempfile::tempdir().unwrap(),
             address: free.local_addr().unwrap(),
+            environment: Vec::new(),
             child: None,
         }
+    }
+
+    /// The folder around the state, which a test may use.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sets a variable of the environment of all further starts.
+    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.push((name.to_owned(), value.into()));
     }
 
     /// The folder with the state.
@@ -86,6 +102,7 @@ impl Process {
             .args(["try", "--port", &self.address.port().to_string(), "--dir"])
             .arg(self.state())
             .current_dir(self.folder.path())
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -156,6 +173,31 @@ impl Process {
         let value = serde_json::from_slice(&output.stdout);
         let value = value.unwrap_or_else(|error| panic!("no JSON ({error}): {output:?}"));
         (output.status.code().unwrap(), value)
+    }
+
+    /// How the process ended by itself; nothing when it still runs after `patience`.
+    pub fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + patience;
+        loop {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            if ended.is_some() {
+                self.child = None;
+            }
+            if ended.is_some() || Instant::now() >= until {
+                return ended;
+            }
+            pause(Duration::from_millis(20));
+        }
+    }
+
+    /// What it complained about, but for single requests.
+    pub fn complaints(&self) -> String {
+        let output = self.output();
+        let lines = output.lines().filter(|line| {
+            let request = line.contains(" request_id=");
+            !request && !line.contains(" INFO ") && !line.starts_with("  ")
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// What it printed.
