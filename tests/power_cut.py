@@ -1,231 +1,198 @@
 #!/usr/bin/env python3
-"""Cuts the power under a writing server, again and again, and looks for acknowledged writes that are gone.
+"""Cuts the power under a working server, again and again, and looks for acknowledged writes that are gone.
 
 The state lies on an ext4 image of its own. At a random moment the server is stopped and the image is copied as the
 disk has it then: what the kernel still keeps in memory is lost, as it is when the power goes. The copy is mounted, the
 server starts on it, and every user is compared with what was acknowledged; what was under way must be wholly there or
 wholly absent. The next round goes on with the copy. Any difference makes the exit status 1.
 
-    sudo tests/power_cut.py target/ci/rollcall [--rounds 20] [--seed N]
+    sudo python3 tests/power_cut.py target/ci/rollcall [--rounds 20] [--seed N]
+
+The moments: under eight writers, with a segment of the commit log every few hundred writes; in the first second of an
+empty state; while the server starts over a state, with replay and checkpoint; while it stops, with checkpoint and snapshot;
+and, when the binary has `rollcall storage compact`, while that exports a base and rebuilds the state.
 
 It needs root, loop devices, mkfs.ext4 and Python 3.9 or later.
 """
 
 import argparse
-import http.client
-import json
+import collections
 import os
 import pathlib
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-DIRECTORY = "entra"
-BASE = f"/scim/{DIRECTORY}/v2"
-USER = "urn:ietf:params:scim:schemas:core:2.0:User"
-PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+from faults import appliance
+from faults.appliance import Crew, DoesNotStart, Server, Writer, check
+
 WRITERS = 8
-IMAGE_BYTES = 160 << 20
-CUT_WITHIN_S = 2.5
-READY_WITHIN_S = 60
-# Small segments, so that many cuts meet a change of segment; a small image, so that copying it is quick.
-SETTINGS = ["storage.segment=1MiB", "storage.reserve=0B", "storage.free_soft=8MiB", "storage.free_hard=4MiB"]
+IMAGE_BYTES = 192 << 20
+# Then a new image: comparing everybody who ever was takes longer each time, and each image begins with a first start.
+ROUNDS_AN_IMAGE = 8
+# Small segments, so that many cuts meet a change of segment.
+SETTINGS = ["storage.segment=1MiB"]
+# Rungs of the ladder that a start tells of.
+RUNGS = ("replayed", "incomplete, never acknowledged", "without its snapshots", "rebuilt it", "from the base")
+# Latest moment of a cut, in seconds.
+WITHIN_S = {"writing": 1.5, "compact": 2.0, "stop": 0.6, "start": 0.5, "first start": 1.0}
 
 
-class Server:
-    """The server on a mounted image."""
-
-    def __init__(self, binary, folder, image, token=None):
-        self.mount = folder / "mount"
-        self.mount.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-o", "loop", image, self.mount], check=True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        control = folder / "admin.sock"
-        settings = SETTINGS + [
-            f"server.public_url=http://localhost:{self.port}", f"server.state_dir={self.mount / 'state'}",
-            f"server.admin_socket={control}", f"scim.listen=127.0.0.1:{self.port}", "tls.mode=off",
-        ]
-        command = [binary, "serve"] + [part for setting in settings for part in ("--set", setting)]
-        self.output = folder / "output"
-        with open(self.output, "ab") as output:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        until = time.monotonic() + READY_WITHIN_S
-        self.token = token
-        while True:
+def content(image):
+    """The image's data, hole by hole: (offset, bytes) of each extent."""
+    extents = []
+    with open(image, "rb") as file:
+        at, end = 0, os.fstat(file.fileno()).st_size
+        while at < end:
             try:
-                self.token = self.token or make_token(binary, control)
-                if self.connect()("GET", "/Users?count=0")[0] == 200:
-                    return
-            except (OSError, subprocess.CalledProcessError):
-                pass
-            if self.process.poll() is not None or time.monotonic() > until:
-                self.end()
-                sys.exit("the server does not start:\n" + self.output.read_text()[-4000:])
-            time.sleep(0.05)
+                at = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break
+            to = os.lseek(file.fileno(), at, os.SEEK_HOLE)
+            extents.append((at, os.pread(file.fileno(), to - at, at)))
+            at = to
+    return extents
 
-    def connect(self):
-        """A function that sends one request over a connection of its own."""
-        wire = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        head = {"Authorization": "Bearer " + self.token, "Content-Type": "application/scim+json"}
 
-        def send(method, path, body=None):
-            wire.request(method, BASE + path, None if body is None else json.dumps(body), head)
-            answer = wire.getresponse()
-            return answer.status, json.loads(answer.read() or b"null")
+class Disk:
+    """An image, mounted."""
 
-        return send
+    def __init__(self, folder):
+        self.folder, self.image, self.mount = folder, folder / "image", folder / "mount"
+        self.mount.mkdir(exist_ok=True)
+        self.image.unlink(missing_ok=True)
+        self.image.touch()
+        os.truncate(self.image, IMAGE_BYTES)
+        subprocess.run(["mkfs.ext4", "-q", self.image], check=True)
+        self.put_in()
 
-    def cut(self, image, copy):
-        """Stops the server where it is, and copies what the disk has."""
-        self.process.send_signal(signal.SIGSTOP)
-        # Twice the same: the kernel wrote nothing back in between, so the copy is of one moment.
-        before, now = None, image.read_bytes()
-        while before != now:
-            before, now = now, image.read_bytes()
-        copy.write_bytes(now)
-        self.end()
+    def put_in(self):
+        subprocess.run(["mount", "-o", "loop", self.image, self.mount], check=True)
 
-    def end(self):
-        self.process.kill()
-        self.process.wait()
+    def take_out(self):
         subprocess.run(["umount", self.mount], check=True)
 
-
-def make_token(binary, control):
-    """A directory and a token for it."""
-    def ask(*arguments):
-        command = [binary, *arguments, "--socket", control, "--output", "json"]
-        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-
-    if not ask("directory", "list")["items"]:
-        ask("directory", "create", DIRECTORY)
-    return ask("token", "create", "--directory", DIRECTORY, "--scope", "provision")["token"]
-
-
-class User:
-    """What is known of a user: what was acknowledged, and what may have been done beyond that."""
-
-    def __init__(self, number):
-        self.number = number
-        self.id = None
-        self.known = None
-        self.pending = None
-        self.under_way = False
+    def cut(self, server):
+        """Stops the server where it is, and goes on with what the disk has."""
+        server.process.send_signal(signal.SIGSTOP)
+        # Twice the same: the kernel wrote nothing back in between, so the copy is of one moment.
+        before, now = None, content(self.image)
+        while before != now:
+            before, now = now, content(self.image)
+        copy = self.folder / "copy"
+        with open(copy, "wb") as file:
+            for at, data in now:
+                os.pwrite(file.fileno(), data, at)
+            file.truncate(IMAGE_BYTES)
+        server.kill()
+        self.take_out()
+        copy.replace(self.image)
+        self.put_in()
 
 
-def body(number, name, mark):
-    return {"schemas": [USER], "externalId": number, "userName": name, "title": mark, "nickName": mark * 40}
+class Rounds:
+    """Cuts over one binary."""
 
+    def __init__(self, binary, folder, dice):
+        self.binary, self.folder, self.dice = binary, folder, dice
+        self.kinds = ["writing", "writing", "stop", "start"]
+        if appliance.knows_storage(binary):
+            self.kinds += ["compact", "compact"]
+        self.disk, self.server, self.token, self.writers = None, None, None, []
+        self.cuts, self.count = collections.Counter(), 0
 
-def write(send, users, writer, dice, count):
-    """Writes until the connection breaks."""
-    while True:
-        living = [user for user in users if user.known]
-        choice = dice.random() if living else 0
-        mark = f"{dice.getrandbits(32):08x}"
-        if choice < 0.4:
-            user = User(f"w{writer}-{len(users)}")
-            users.append(user)
-            user.pending, user.under_way = (user.number, mark), True
-            status, answer = send("POST", "/Users", body(user.number, user.number, mark))
-            assert status == 201, answer
-            user.id = answer["id"]
-        elif choice < 0.9:
-            user = dice.choice(living)
-            name = f"{user.number}-{mark}" if choice < 0.6 else user.known[0]
-            user.pending, user.under_way = (name, mark), True
-            changed = body(user.number, name, mark).items()
-            operations = [{"op": "replace", "path": key, "value": value} for key, value in changed if key != "schemas"]
-            status, answer = send("PATCH", f"/Users/{user.id}", {"schemas": [PATCH_OP], "Operations": operations})
-            assert status == 200, answer
+    def start(self, wait=True):
+        self.server = Server(self.binary, self.folder, self.disk.mount / "state", SETTINGS, self.token, wait=wait)
+        self.token = self.server.token
+
+    def new_image(self):
+        """A first start on an empty disk, and a cut in it."""
+        self.end()
+        self.disk, self.token = Disk(self.folder), None
+        self.writers = [Writer(number, random.Random(self.dice.random())) for number in range(WRITERS)]
+        self.start(wait=False)
+        time.sleep(self.dice.uniform(0, WITHIN_S["first start"]))
+        return "first start"
+
+    def moment(self):
+        """Lets one kind of moment come. Returns the kind, and who writes."""
+        kind = self.dice.choice(self.kinds)
+        wait_s = self.dice.uniform(0.01, WITHIN_S[kind])
+        crew = None
+        if kind == "start":
+            self.server.kill()
+            self.start(wait=False)
         else:
-            user = dice.choice(living)
-            user.pending, user.under_way = None, True
-            status, answer = send("DELETE", f"/Users/{user.id}")
-            assert status == 204, answer
-        user.known, user.under_way = user.pending, False
-        count[writer] += 1
+            crew = Crew(self.server, self.writers)
+        if kind == "compact":
+            # Its answer, if there is one, is not what counts.
+            threading.Thread(target=self.compact, args=(self.server,), daemon=True).start()
+        if kind == "stop":
+            time.sleep(self.dice.uniform(0.05, 0.5))
+            self.server.process.send_signal(signal.SIGTERM)
+        time.sleep(wait_s)
+        return kind, crew
 
+    def compact(self, server):
+        try:
+            server.ask("storage", "compact")
+        except (subprocess.CalledProcessError, ValueError):
+            pass
 
-def write_until_broken(server, users, writer, dice, count):
-    try:
-        write(server.connect(), users, writer, dice, count)
-    except (OSError, http.client.HTTPException):
-        pass
+    def round(self, number):
+        """One cut and the comparison after it. Returns kind and what is wrong."""
+        crew = None
+        if number % ROUNDS_AN_IMAGE == 0:
+            kind = self.new_image()
+        else:
+            kind, crew = self.moment()
+        self.disk.cut(self.server)
+        if crew:
+            crew.join()
+        self.start()
+        self.cuts[kind] += 1
+        return kind, check(self.server.connect(), self.writers, 10)
 
-
-def check(send, users):
-    """Compares every user with what the server says; afterwards that is what is known. Returns what is wrong."""
-    found, wrong, total = {}, [], None
-    while total is None or len(found) < total:
-        page = send("GET", f"/Users?count=500&startIndex={len(found) + 1}")[1]
-        total = page["totalResults"]
-        found.update((resource["externalId"], resource) for resource in page["Resources"])
-        if not page["Resources"]:
-            break
-    if total != len(found):
-        wrong.append(f"totalResults {total}, listed {len(found)}")
-    for user in users:
-        resource = found.pop(user.number, None)
-        seen = resource and (resource["userName"], resource["title"])
-        if seen != user.known and not (user.under_way and seen == user.pending):
-            wrong.append(f"{user.number}: acknowledged {user.known}, pending {user.pending}, found {seen}")
-        if resource and resource["nickName"] != resource["title"] * 40:
-            wrong.append(f"{user.number}: half a write: {resource}")
-        if resource:
-            one = send("GET", f"/Users/{resource['id']}")[1]
-            by_name = send("GET", f"/Users?filter=userName+eq+%22{seen[0]}%22")[1]["Resources"]
-            if one != resource or by_name != [resource]:
-                wrong.append(f"{user.number}: the list has {resource}, by id {one}, by name {by_name}")
-            user.id = resource["id"]
-        user.known, user.under_way = seen, False
-    return wrong + [f"nobody made {number}" for number in found]
+    def end(self):
+        if self.server:
+            self.count += sum(writer.count for writer in self.writers)
+            self.server.kill()
+            self.disk.take_out()
+            self.server = None
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("binary", type=pathlib.Path)
+    arguments.add_argument("binary")
     arguments.add_argument("--rounds", type=int, default=20)
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     arguments = arguments.parse_args()
-    binary, dice = arguments.binary.resolve(), random.Random(arguments.seed)
-    users, count = [[] for _ in range(WRITERS)], [0] * WRITERS
     with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        image, copy = folder / "image", folder / "copy"
-        image.write_bytes(b"")
-        os.truncate(image, IMAGE_BYTES)
-        subprocess.run(["mkfs.ext4", "-q", image], check=True)
-        server = Server(binary, folder, image)
-        for cut in range(arguments.rounds):
-            threads = [
-                threading.Thread(target=write_until_broken, args=(server, users[n], n, random.Random(dice.random()), count))
-                for n in range(WRITERS)
-            ]
-            for thread in threads:
-                thread.start()
-            time.sleep(dice.uniform(0.05, CUT_WITHIN_S))
-            server.cut(image, copy)
-            for thread in threads:
-                thread.join()
-            copy.replace(image)
-            server = Server(binary, folder, image, server.token)
-            wrong = check(server.connect(), [user for writer in users for user in writer])
-            print(f"cut {cut + 1}: {sum(count)} acknowledged writes, {len(wrong)} wrong", flush=True)
-            if wrong:
-                server.end()
-                sys.exit(f"seed {arguments.seed}:\n" + "\n".join(wrong[:20]) + "\n" + server.output.read_text()[-4000:])
-        server.end()
-        starts = server.output.read_text()
-        for rung in ("replayed", "incomplete, never acknowledged", "without its snapshots", "rebuilt it"):
+        rounds = Rounds(appliance.absolute(arguments.binary), pathlib.Path(folder), random.Random(arguments.seed))
+        try:
+            for number in range(arguments.rounds):
+                began = time.monotonic()
+                try:
+                    kind, wrong = rounds.round(number)
+                except DoesNotStart as why:
+                    sys.exit(f"seed {arguments.seed}: it does not start:\n{str(why)[-4000:]}")
+                took = time.monotonic() - began
+                writes = sum(writer.count for writer in rounds.writers)
+                print(f"cut {number + 1}, {kind}: {writes} acknowledged writes, {len(wrong)} wrong, {took:.1f} s", flush=True)
+                if wrong:
+                    said = "\n".join(rounds.server.complaints()[-20:])
+                    sys.exit(f"seed {arguments.seed}:\n" + "\n".join(wrong[:20]) + "\n" + said)
+        finally:
+            rounds.end()
+        starts = (pathlib.Path(folder) / "output").read_text(errors="replace")
+        for rung in RUNGS:
             print(f"starts that {rung}: {starts.count(rung)}")
-    print(f"seed {arguments.seed}: {arguments.rounds} cuts, {sum(count)} acknowledged writes, none lost")
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(rounds.cuts.items()))
+    print(f"seed {arguments.seed}: {arguments.rounds} cuts ({kinds}), {rounds.count} acknowledged writes, none lost")
 
 
 if __name__ == "__main__":
