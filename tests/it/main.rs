@@ -27,6 +27,8 @@ mod kill;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod leftovers;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod operator;
