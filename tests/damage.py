@@ -11,7 +11,7 @@ the very last frame of the log, of which nothing else has anything yet.
 
     python3 tests/damage.py target/ci/rollcall [--users 3000] [--quick] [--only TEXT] [--seed N]
 
-Two states are damaged: `quiet` was killed when everything was applied, `busy` in the middle of its work, so that it needs
+Two states are damaged: `quiet` was killed when everything was applied, `busy` while sled could not write, so that it needs
 the last segments of the commit log. It needs Python 3.9 or later.
 """
 
@@ -140,8 +140,13 @@ def load(binary, folder, users, dice):
     time.sleep(2)
     for name in ("quiet", "busy"):
         if name == "busy":
-            server = Server(binary, folder, folder / "state", SETTINGS, server.token)
-            write(users // 2)
+            faulty = appliance.faulty(folder)
+            if faulty is None:
+                print("without a C compiler the busy state is less busy: its applier is not held up")
+            server = Server(binary, folder, folder / "state", SETTINGS, server.token, environment=faulty)
+            # Nothing of what is written now reaches the file of sled.
+            (folder / "faults").write_text("hang write state/sled/\n")
+            write(users)
         server.kill()
         copy = folder / name
         shutil.copytree(folder / "state", copy)

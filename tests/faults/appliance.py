@@ -5,6 +5,7 @@ Python 3.9 or later, nothing else.
 
 import http.client
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -34,10 +35,10 @@ class Refused(Exception):
 class Server:
     """The server over a state folder: plain HTTP on a free port of loopback. `settings` are further keys."""
 
-    def __init__(self, binary, folder, state, settings=(), token=None, output=None, wait=True):
+    def __init__(self, binary, folder, state, settings=(), token=None, wait=True, environment=None):
         self.binary, self.folder, self.state, self.token = binary, folder, state, token
         self.control = folder / "admin.sock"
-        self.output = output or folder / "output"
+        self.output = folder / "output"
         self.began_at = self.output.stat().st_size if self.output.exists() else 0
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -48,7 +49,9 @@ class Server:
         ]
         command = [binary, "serve"] + [part for setting in settings for part in ("--set", setting)]
         with open(self.output, "ab") as output:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
+            )
         if wait:
             self.ready()
 
@@ -113,6 +116,18 @@ class Server:
         """Asks it to stop, and returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(120)
+
+
+def faulty(folder):
+    """The environment of a server whose disk fails as the file `faults` in `folder` says (see inject.c); none without a C
+    compiler."""
+    library, source = folder / "inject.so", pathlib.Path(__file__).parent / "inject.c"
+    try:
+        command = [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"]
+        subprocess.run(command, check=True)
+    except FileNotFoundError:
+        return None
+    return {"LD_PRELOAD": str(library), "FAULT_FILE": str(folder / "faults")}
 
 
 def knows_storage(binary):
