@@ -34,6 +34,9 @@ pub enum Kind {
     Group,
     /// No transaction: the store was opened, and the log could be written.
     Opened,
+    /// No transaction: the log goes on in the next segment, which was durable before. Shows that a
+    /// segment is missing when it is the last.
+    Closed,
 }
 
 /// A frame's head.
@@ -59,6 +62,7 @@ pub fn encode(store: StoreId, kind: Kind, seq: u64, at: Timestamp, body: &[u8]) 
         match kind {
             Kind::Group => 1,
             Kind::Opened => 2,
+            Kind::Closed => 3,
         },
     );
     rest.extend_from_slice(&[0; 3]);
@@ -100,6 +104,7 @@ impl Head {
         let kind = match input.array()? {
             [1, 0, 0, 0] => Kind::Group,
             [2, 0, 0, 0] => Kind::Opened,
+            [3, 0, 0, 0] => Kind::Closed,
             _ => return Err(BadBytes),
         };
         if body_bytes > BODY_BYTES_MAX {

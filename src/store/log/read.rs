@@ -216,6 +216,7 @@ pub fn replay<E: From<OpenError>>(
         after,
         next_seq: first.first_seq,
         previous: None,
+        closed: false,
     };
     let mut needed = needed.unwrap_or_default().iter().peekable();
     while let Some(segment) = needed.next() {
@@ -234,6 +235,14 @@ pub fn replay<E: From<OpenError>>(
             let last = last_frame.as_deref();
             walk.previous = Some(last.map_or(header.previous, segment::hash));
             continue;
+        }
+        if walk.closed {
+            let file = segment.path.with_file_name(segment::name(walk.next_seq));
+            let what = format!(
+                "it is missing, although {} says that the commit log goes on there",
+                segment.path.display()
+            );
+            return Err(damaged(&file, 0, what).into());
         }
         let cut = walk.tail(segment, offset, held, header.bytes)?;
         return Ok(End {
@@ -285,6 +294,8 @@ struct Walk {
     next_seq: u64,
     /// Hash of the last frame of the segment before, when that was read.
     previous: Option<segment::FrameHash>,
+    /// The segment read last says that there is another one.
+    closed: bool,
 }
 
 impl Walk {
@@ -316,12 +327,17 @@ impl Walk {
             .map_err(OpenError::io("read", path))?;
         let mut input = BufReader::with_capacity(CHUNK_BYTES, file);
         let (mut offset, mut last) = (FRAMES_AT, None);
+        self.closed = false;
         loop {
             let frame = read_frame(&mut input, self.store).map_err(OpenError::io("read", path))?;
             // A sound frame with another number is left over from before: not part of the log.
             let Some(frame) = frame.filter(|frame| frame.head.seq == self.next_seq) else {
                 return Ok((offset, last));
             };
+            if frame.head.kind == Kind::Closed {
+                self.closed = true;
+                return Ok((offset, last));
+            }
             for logged in transactions(&frame, path, offset)? {
                 let seq = self.next_seq;
                 self.next_seq = seq.saturating_add(1);
@@ -388,7 +404,7 @@ impl Walk {
 /// The transactions of a frame.
 fn transactions(frame: &Frame, path: &Path, offset: u64) -> Result<Vec<Logged>, OpenError> {
     match frame.head.kind {
-        Kind::Opened => Ok(Vec::new()),
+        Kind::Opened | Kind::Closed => Ok(Vec::new()),
         Kind::Group => group::decode(frame.body())
             .map_err(|error| damaged(path, offset, format!("a sound frame, but {error}"))),
     }

@@ -345,6 +345,22 @@ fn missing_exchanged_and_damaged_segments_are_found() {
 }
 
 #[test]
+fn the_last_segment_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut paths = large(dir.path());
+    while paths.len() > 1 {
+        let gone = paths.pop().unwrap();
+        fs::remove_file(&gone).unwrap();
+        for after in [0, 1] {
+            let error = replay(dir.path(), after).unwrap_err().to_string();
+            for part in [gone.to_str().unwrap(), "it is missing, although"] {
+                assert!(error.contains(part), "{part}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_segment_of_another_past_is_found() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let paths = large(dir.path());

@@ -8,12 +8,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::clock::Timestamp;
+use crate::store::log::frame;
+use crate::store::log::frame::Kind;
 use crate::store::log::frame::StoreId;
 use crate::store::log::segment;
 use crate::store::log::segment::FRAMES_AT;
 use crate::store::log::segment::FrameHash;
 use crate::store::log::segment::NoSegment;
 use crate::store::log::segment::Spares;
+
+/// Room for the frame that closes a segment: a head without a body.
+const CLOSED_BYTES: u64 = 32;
 
 /// Where the log's end is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +119,8 @@ impl Writer {
     /// [`AppendError`]. After [`AppendError::Failed`] this writer must not be used again.
     pub fn append(&mut self, frame: Vec<u8>, seq: u64, at: Timestamp) -> Result<(), AppendError> {
         let frame_bytes = u64::try_from(frame.len()).unwrap_or(u64::MAX);
-        if self.tip.offset.saturating_add(frame_bytes) > self.tip.segment_bytes {
+        let end = self.tip.offset.saturating_add(frame_bytes);
+        if end.saturating_add(CLOSED_BYTES) > self.tip.segment_bytes {
             self.next_segment(seq, at, frame_bytes)?;
         }
         self.file
@@ -140,11 +146,25 @@ impl Writer {
         let previous = last_frame.map_or(self.tip.previous, segment::hash);
         let (file, path, segment_bytes) = self
             .spares
-            .take(self.store, seq, at, previous, frame_bytes)
+            .take(
+                self.store,
+                seq,
+                at,
+                previous,
+                frame_bytes.saturating_add(CLOSED_BYTES),
+            )
             .map_err(|error| match error {
                 NoSegment::Space => AppendError::Space,
                 NoSegment::Io(source) => failed(&self.tip.path)(source),
             })?;
+        if !replaced {
+            // Before anything is acknowledged that is in the new one alone.
+            let closed = frame::encode(self.store, Kind::Closed, seq, at, &[]);
+            self.file
+                .write_all_at(&closed, self.tip.offset)
+                .and_then(|()| self.file.sync_data())
+                .map_err(failed(&self.tip.path))?;
+        }
         self.log_bytes = self.log_bytes.saturating_add(segment_bytes);
         self.file = file;
         self.tip = Tip {

@@ -270,7 +270,7 @@ fn what_a_replay_cannot_mend_is_refused_and_named() {
         (
             "last segment missing",
             |dir| fs::remove_file(last_segment(dir)).unwrap(),
-            "which the state already holds",
+            "says that the commit log goes on there",
         ),
         (
             "end of the log lost",
