@@ -67,6 +67,12 @@ def zero(where):
     return damage
 
 
+def garbage(data, tail, dice):
+    # Not in the zeros that fill the last frame up.
+    at = (tail + 63) // 64 * 64
+    return data[:at] + dice.randbytes(3_000) + data[at + 3_000:]
+
+
 DAMAGES = {
     "cut 100 B before the tail": cut(100),
     "cut 5 kB before the tail": cut(5_000),
@@ -80,7 +86,7 @@ DAMAGES = {
     "flip 1 bit in the first 64 B": flip(lambda tail: 20),
     "zero 4 kB at 50 %": zero(lambda tail: tail // 2),
     "zero the first 4 kB": zero(lambda tail: 0),
-    "garbage behind the tail": lambda data, tail, dice: data[:tail] + dice.randbytes(3_000) + data[tail + 3_000:],
+    "garbage behind the tail": garbage,
     "garbage appended": lambda data, tail, dice: data + dice.randbytes(3_000),
     "emptied": lambda data, tail, dice: b"",
     "removed": None,
