@@ -11,13 +11,10 @@ use std::io::BufReader;
 use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use crate::store::error::OpenError;
-use crate::store::log::frame;
-use crate::store::log::frame::ALIGN_BYTES;
 use crate::store::log::frame::HEAD_BYTES;
 use crate::store::log::frame::Head;
 use crate::store::log::frame::Kind;
@@ -30,14 +27,13 @@ use crate::store::log::segment::BadHeader;
 use crate::store::log::segment::FORMAT;
 use crate::store::log::segment::FRAMES_AT;
 use crate::store::log::segment::Header;
+use crate::store::log::tail::Tail;
+use crate::store::log::tail::search_tail;
+use crate::store::log::tail::zero;
 use crate::store::log::write::Tip;
 
 /// Bytes read at once.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Bytes compared with zeros at once.
-const BLOCK_BYTES: usize = 4096;
-/// [`ALIGN_BYTES`] as an offset.
-const STEP: u64 = 8;
+pub(in crate::store::log) const CHUNK_BYTES: usize = 1 << 20;
 
 /// A segment on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,9 +101,9 @@ fn read_header(path: &Path) -> io::Result<Result<Header, BadHeader>> {
 
 /// A frame as it was read.
 #[derive(Debug)]
-struct Frame {
+pub(in crate::store::log) struct Frame {
     /// Its head.
-    head: Head,
+    pub head: Head,
     /// All its bytes.
     whole: Vec<u8>,
     /// Where the body ends.
@@ -124,7 +120,10 @@ impl Frame {
 }
 
 /// Reads the frame that begins where `input` is. Nothing when there is no sound one.
-fn read_frame(input: &mut impl Read, store: StoreId) -> io::Result<Option<Frame>> {
+pub(in crate::store::log) fn read_frame(
+    input: &mut impl Read,
+    store: StoreId,
+) -> io::Result<Option<Frame>> {
     let mut begin = [0; HEAD_BYTES];
     if !fill(input, &mut begin)? {
         return Ok(None);
@@ -272,6 +271,7 @@ pub fn scan(dir: &Path, store: StoreId, visit: &mut dyn FnMut(&Made)) -> Result<
             after: 0,
             next_seq: segment.first_seq,
             previous: None,
+            closed: false,
         };
         let frames = walk.frames::<OpenError>(&segment, &mut |transaction| {
             transaction.logged.changes.iter().for_each(&mut *visit);
@@ -408,93 +408,4 @@ fn transactions(frame: &Frame, path: &Path, offset: u64) -> Result<Vec<Logged>, 
         Kind::Group => group::decode(frame.body())
             .map_err(|error| damaged(path, offset, format!("a sound frame, but {error}"))),
     }
-}
-
-/// What is behind the last sound frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tail {
-    /// Nothing.
-    Zeros,
-    /// Something, up to `end`, but no frame.
-    Torn {
-        /// Behind the last byte that is not zero.
-        end: u64,
-    },
-    /// A frame that belongs to this log and was written after the last sound one.
-    Frame {
-        /// Where.
-        at: u64,
-        /// Its first transaction.
-        seq: u64,
-    },
-}
-
-/// Looks through everything from `offset` on.
-fn search_tail(file: &File, store: StoreId, offset: u64, next_seq: u64) -> io::Result<Tail> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let zeros = [0; BLOCK_BYTES];
-    let (mut at, mut end) = (offset, None);
-    loop {
-        let count = read_at_most(file, &mut chunk, at)?;
-        let found = chunk.get(..count).unwrap_or_default();
-        if found.is_empty() {
-            return Ok(end.map_or(Tail::Zeros, |end| Tail::Torn { end }));
-        }
-        for (block, block_at) in found.chunks(BLOCK_BYTES).zip((at..).step_by(BLOCK_BYTES)) {
-            // Nearly all of a tail is zeros: compared at once, it costs next to nothing.
-            if zeros.get(..block.len()) == Some(block) {
-                continue;
-            }
-            for (piece, piece_at) in block
-                .chunks(ALIGN_BYTES)
-                .zip((block_at..).step_by(ALIGN_BYTES))
-            {
-                if piece.iter().any(|byte| *byte != 0) {
-                    end = Some(piece_at.saturating_add(STEP));
-                }
-                if piece.starts_with(&frame::MAGIC)
-                    && let Some(seq) = frame_at(file, store, piece_at)?
-                    && seq >= next_seq
-                {
-                    return Ok(Tail::Frame { at: piece_at, seq });
-                }
-            }
-        }
-        at = at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-    }
-}
-
-/// Reads until `to` is full or the file ends.
-fn read_at_most(file: &File, to: &mut [u8], mut at: u64) -> io::Result<usize> {
-    let mut count = 0_usize;
-    while let Some(rest) = to.get_mut(count..).filter(|rest| !rest.is_empty()) {
-        let read = file.read_at(rest, at)?;
-        if read == 0 {
-            break;
-        }
-        count = count.saturating_add(read);
-        at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-    }
-    Ok(count)
-}
-
-/// The first transaction of the frame at `at`, when there is a sound one.
-fn frame_at(file: &File, store: StoreId, at: u64) -> io::Result<Option<u64>> {
-    let mut file = file.try_clone()?;
-    file.seek(SeekFrom::Start(at))?;
-    Ok(read_frame(&mut file, store)?.map(|frame| frame.head.seq))
-}
-
-/// Makes everything from `offset` to `end` zeros again.
-fn zero(path: &Path, offset: u64, end: u64) -> io::Result<()> {
-    let file = File::options().write(true).open(path)?;
-    let zeros = vec![0; CHUNK_BYTES];
-    let mut at = offset;
-    while at < end {
-        let count = usize::try_from(end.saturating_sub(at)).unwrap_or(CHUNK_BYTES);
-        let now = zeros.get(..count).unwrap_or(&zeros);
-        file.write_all_at(now, at)?;
-        at = at.saturating_add(u64::try_from(now.len()).unwrap_or(u64::MAX));
-    }
-    file.sync_all()
 }
