@@ -177,7 +177,7 @@ impl Api {
         let found = match asked.directory.search_in_memory(&search, page) {
             FromMemory::Known(found) => found,
             FromMemory::AskDisk => {
-                let permit = if search.is_scan() {
+                let permit = if asked.directory.is_scan(&search) {
                     // The semaphore is never closed.
                     Arc::clone(&self.scans).acquire_owned().await.ok()
                 } else {

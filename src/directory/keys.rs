@@ -10,7 +10,7 @@ use crate::scim::text::fold;
 use crate::store::change::Index;
 
 /// URN of the enterprise extension, which holds `manager` (RFC 7643 §4.3).
-const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+pub const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 /// The index keys of `resource`, each as its index compares it.
 pub fn keys(resource: &Resource) -> Vec<(Index, Box<str>)> {

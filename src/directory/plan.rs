@@ -1,29 +1,32 @@
-//! Which index answers a filter. A plan never changes a result: what it selects is a superset of
-//! the matches, and is checked against the whole filter unless the index alone decides it.
+//! Which indexes can answer a filter. A plan never changes a result: what an index selects is a
+//! superset of the matches, and is checked against the whole filter unless the index alone decides
+//! it. Which of several selects fewest is asked of the store when the filter is run.
 
+use crate::base::clock::Timestamp;
+use crate::directory::keys::ENTERPRISE;
 use crate::scim::filter::CompareOp;
 use crate::scim::filter::Filter;
 use crate::scim::filter::Literal;
 use crate::scim::path::AttrPath;
 use crate::scim::text::fold;
 use crate::store::change::Index;
+use crate::store::change::Select;
+use crate::store::change::Time;
 
-/// Where the candidates of a filter come from.
+/// Where the candidates of a filter may come from.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Source {
     /// The resource of this id, if there is one.
     Id(String),
-    /// The resources under this key.
-    Key(Index, String),
-    /// All resources.
-    Scan,
+    /// What an index selects.
+    Index(Select),
 }
 
 /// How a filter is answered.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Where the candidates come from.
-    pub source: Source,
+    /// Each of these has every match; without any, all resources are looked at.
+    pub sources: Vec<Source>,
     /// Whether every candidate matches, so that the filter need not be asked again.
     pub exact: bool,
 }
@@ -31,89 +34,113 @@ pub struct Plan {
 impl Plan {
     /// The plan for `filter`.
     pub fn of(filter: &Filter) -> Self {
-        let (source, exact) = narrowest(filter);
-        Self { source, exact }
+        let sources = sources(filter);
+        let single = matches!(filter, Filter::Compare { .. });
+        let exact = |source: &Source| match source {
+            Source::Id(_) | Source::Index(Select::Key(..)) => single,
+            Source::Index(Select::Prefix(..) | Select::Times(..)) => false,
+        };
+        let exact = !sources.is_empty() && sources.iter().all(exact);
+        Self { sources, exact }
     }
 }
 
-/// The narrowest source for `filter`, and whether it decides the filter alone.
-fn narrowest(filter: &Filter) -> (Source, bool) {
+/// The sources that have every match of `filter`.
+fn sources(filter: &Filter) -> Vec<Source> {
     match filter {
-        Filter::Compare {
-            path,
-            op: CompareOp::Eq,
-            value: Literal::String(text),
-        } => of_equality(path, text).map_or((Source::Scan, false), |source| (source, true)),
-        // `emails[value eq "x" and type eq "work"]`: the element's value finds the candidates.
-        Filter::ValuePath { path, filter } => (element_value(path, filter), false),
-        Filter::And(terms) => {
-            let mut sources = terms.iter().map(|term| narrowest(term).0);
-            let best = sources.by_ref().min_by_key(rank).unwrap_or(Source::Scan);
-            (best, false)
+        Filter::Compare { path, op, value } => {
+            compared(path, *op, value).map_or_else(Vec::new, |source| vec![source])
         }
-        Filter::Or(_) | Filter::Not(_) | Filter::Present(_) | Filter::Compare { .. } => {
-            (Source::Scan, false)
-        }
+        Filter::ValuePath { path, filter } => element_values(path, filter),
+        Filter::And(terms) => terms.iter().flat_map(sources).collect(),
+        Filter::Or(_) | Filter::Not(_) | Filter::Present(_) => Vec::new(),
     }
 }
 
-/// How many resources a source is likely to select: fewer is lower.
-fn rank(source: &Source) -> u8 {
-    match source {
-        Source::Id(_) => 0,
-        Source::Key(Index::UserName, _) => 1,
-        Source::Key(Index::Email | Index::ExternalId, _) => 2,
-        Source::Key(Index::DisplayName, _) => 3,
-        Source::Key(Index::Manager, _) => 4,
-        Source::Scan => 5,
-    }
-}
-
-/// The index that answers `path eq text`.
-fn of_equality(path: &AttrPath, text: &str) -> Option<Source> {
+/// The source for a comparison.
+fn compared(path: &AttrPath, op: CompareOp, value: &Literal) -> Option<Source> {
     let name = &*path.attribute.name;
     let sub = path.sub.as_ref().map(|sub| &*sub.name);
-    if path.extension.is_some() {
-        return matches!((name, sub), ("manager", Some("value")))
-            .then(|| Source::Key(Index::Manager, text.to_owned()));
-    }
-    let key = |index| Some(Source::Key(index, fold(text)));
-    match (name, sub) {
-        ("id", None) => Some(Source::Id(text.to_owned())),
-        ("userName", None) => key(Index::UserName),
-        ("displayName", None) => key(Index::DisplayName),
-        ("emails", None | Some("value")) => key(Index::Email),
-        ("externalId", None) => Some(Source::Key(Index::ExternalId, text.to_owned())),
-        _ => None,
+    let (text, folded) = match value {
+        Literal::String(text) => (text, fold(text)),
+        Literal::DateTime(instant) => {
+            let time = match (&path.extension, name, sub) {
+                (None, "meta", Some("created")) => Time::Created,
+                (None, "meta", Some("lastModified")) => Time::Modified,
+                _ => return None,
+            };
+            return times(time, op, instant.timestamp()).map(Source::Index);
+        }
+        Literal::Null | Literal::Bool(_) | Literal::Number(_) => return None,
+    };
+    let select = match (&path.extension, name, sub) {
+        (None, "id", None) if op == CompareOp::Eq => return Some(Source::Id(text.clone())),
+        (None, "externalId", None) => exact(Index::ExternalId, op, text)?,
+        (Some(urn), "manager", Some("value")) if urn.eq_ignore_ascii_case(ENTERPRISE) => {
+            exact(Index::Manager, op, text)?
+        }
+        (None, "userName", None) => begun(Index::UserName, op, folded)?,
+        (None, "displayName", None) => begun(Index::DisplayName, op, folded)?,
+        (None, "emails", None | Some("value")) => begun(Index::Email, op, folded)?,
+        _ => return None,
+    };
+    Some(Source::Index(select))
+}
+
+/// What an index finds that knows whole keys.
+fn exact(index: Index, op: CompareOp, text: &str) -> Option<Select> {
+    (op == CompareOp::Eq).then(|| Select::Key(index, text.to_owned()))
+}
+
+/// What an index finds that knows the order of its keys.
+fn begun(index: Index, op: CompareOp, folded: String) -> Option<Select> {
+    match op {
+        CompareOp::Eq => Some(Select::Key(index, folded)),
+        CompareOp::Sw => Some(Select::Prefix(index, folded)),
+        CompareOp::Ne
+        | CompareOp::Co
+        | CompareOp::Ew
+        | CompareOp::Gt
+        | CompareOp::Ge
+        | CompareOp::Lt
+        | CompareOp::Le => None,
     }
 }
 
-/// The index on the `value` that every matching element of `path` must have.
-fn element_value(path: &AttrPath, filter: &Filter) -> Source {
+/// The times that may satisfy a comparison with one that was cut to the millisecond: both ends are
+/// among them.
+fn times(time: Time, op: CompareOp, at: Timestamp) -> Option<Select> {
+    let (first, last) = match op {
+        CompareOp::Eq => (at, at),
+        CompareOp::Gt | CompareOp::Ge => (at, Timestamp::from_millis(i64::MAX)),
+        CompareOp::Lt | CompareOp::Le => (Timestamp::from_millis(i64::MIN), at),
+        CompareOp::Ne | CompareOp::Co | CompareOp::Sw | CompareOp::Ew => return None,
+    };
+    Some(Select::Times(time, first, last))
+}
+
+/// The sources for the `value` that every matching element of `path` must have:
+/// `emails[value eq "x" and type eq "work"]`.
+fn element_values(path: &AttrPath, filter: &Filter) -> Vec<Source> {
     let terms = match filter {
         Filter::And(terms) => terms.as_slice(),
         single => std::slice::from_ref(single),
     };
     if path.extension.is_some() || &*path.attribute.name != "emails" {
-        return Source::Scan;
+        return Vec::new();
     }
-    terms
-        .iter()
-        .find_map(|term| match term {
-            Filter::Compare {
-                path,
-                op: CompareOp::Eq,
-                value: Literal::String(text),
-            } => {
-                let leaf = path.sub.as_ref().unwrap_or(&path.attribute);
-                (&*leaf.name == "value").then(|| Source::Key(Index::Email, fold(text)))
-            }
-            Filter::And(_)
-            | Filter::Or(_)
-            | Filter::Not(_)
-            | Filter::Present(_)
-            | Filter::Compare { .. }
-            | Filter::ValuePath { .. } => None,
-        })
-        .unwrap_or(Source::Scan)
+    let selects = terms.iter().filter_map(|term| match term {
+        Filter::Compare {
+            path,
+            op,
+            value: Literal::String(text),
+        } if &*path.leaf().name == "value" => begun(Index::Email, *op, fold(text)),
+        Filter::And(_)
+        | Filter::Or(_)
+        | Filter::Not(_)
+        | Filter::Present(_)
+        | Filter::Compare { .. }
+        | Filter::ValuePath { .. } => None,
+    });
+    selects.map(Source::Index).collect()
 }

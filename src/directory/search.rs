@@ -14,12 +14,20 @@ use crate::scim::filter::Filter;
 use crate::scim::resource::answer;
 use crate::scim::resource::answer::Meta;
 use crate::scim::schema::ResourceKind;
+use crate::store::change::Select;
 
 /// How many resources a scan reads before it lets others run.
 const SCAN_STEP: usize = 256;
 
-/// More resources than this under one key are looked at on the blocking pool, each against the filter.
-const SHARED_KEY: usize = 64;
+/// More candidates than this are looked at on the blocking pool, each against the filter.
+const CANDIDATES_FEW: usize = 64;
+
+/// A search over more candidates than this counts as a scan.
+const CANDIDATES_MANY: usize = 1024;
+
+/// Of names and times, an index is not asked for more candidates than this: writers wait while it
+/// gathers them, and with so many it spares little.
+const CANDIDATES_MAX: usize = 1 << 16;
 
 /// A part of a query's result.
 #[derive(Clone, Copy, Debug)]
@@ -59,46 +67,72 @@ impl Search {
         });
         Self { kind, filter, base }
     }
+}
 
-    /// Whether every resource has to be looked at: such searches are limited in number.
-    pub fn is_scan(&self) -> bool {
-        matches!(
-            &self.filter,
-            Some((
-                _,
-                Plan {
-                    source: Source::Scan,
-                    ..
-                }
-            ))
-        )
+/// Where the candidates of a search come from.
+enum Candidates<'a> {
+    /// All resources are.
+    All,
+    /// The resource of this id, if there is one.
+    Id(&'a str),
+    /// What this selects; so many, or somewhat fewer.
+    Selected(&'a Select, usize),
+}
+
+impl Candidates<'_> {
+    /// How many there are at most.
+    const fn count(&self) -> usize {
+        match self {
+            Self::All => usize::MAX,
+            Self::Id(_) => 1,
+            Self::Selected(_, count) => *count,
+        }
     }
 }
 
 impl Directory {
+    /// Whether many resources have to be looked at: such searches are limited in number.
+    pub fn is_scan(&self, search: &Search) -> bool {
+        match &search.filter {
+            Some((_, plan)) => self.candidates(search.kind, plan).count() > CANDIDATES_MANY,
+            None => false,
+        }
+    }
+
     /// Runs `search` if memory alone can answer it. Never blocks, never scans.
     pub fn search_in_memory(&self, search: &Search, page: Page) -> FromMemory<Found> {
-        let ids = self.under_key(search);
-        // So many resources under one key take a while.
-        if search.is_scan() || ids.len() > SHARED_KEY {
+        if let Some((_, plan)) = &search.filter
+            && self.candidates(search.kind, plan).count() > CANDIDATES_FEW
+        {
             return FromMemory::AskDisk;
         }
         let read = |id| match self.read_from_memory(search.kind, id) {
             FromMemory::Known(stored) => Ok(stored),
             FromMemory::AskDisk => Err(()),
         };
-        self.run(search, ids, page, &read)
+        self.run(search, page, &read)
             .map_or(FromMemory::AskDisk, FromMemory::Known)
     }
 
-    /// The resources under the key that the plan looks up; none when it looks up no key.
-    fn under_key(&self, search: &Search) -> Vec<ResourceId> {
-        match search.filter.as_ref().map(|(_, plan)| &plan.source) {
-            Some(Source::Key(index, key)) => {
-                self.store.lookup(self.row.id, search.kind, *index, key)
+    /// The source of a plan that has the fewest candidates.
+    fn candidates<'a>(&self, kind: ResourceKind, plan: &'a Plan) -> Candidates<'a> {
+        let candidates = plan.sources.iter().map(|source| match source {
+            Source::Id(id) => Candidates::Id(id),
+            Source::Index(select) => {
+                let count = self.store.estimate(self.row.id, kind, select);
+                match select {
+                    Select::Prefix(..) | Select::Times(..) if count > CANDIDATES_MAX => {
+                        Candidates::All
+                    }
+                    Select::Key(..) | Select::Prefix(..) | Select::Times(..) => {
+                        Candidates::Selected(select, count)
+                    }
+                }
             }
-            Some(Source::Id(_) | Source::Scan) | None => Vec::new(),
-        }
+        });
+        candidates
+            .min_by_key(Candidates::count)
+            .unwrap_or(Candidates::All)
     }
 
     /// Runs `search`, reading from disk where need be.
@@ -107,15 +141,13 @@ impl Directory {
     ///
     /// [`DirectoryError::Store`] when a record cannot be read.
     pub fn search(&self, search: &Search, page: Page) -> Result<Found, DirectoryError> {
-        let ids = self.under_key(search);
-        self.run(search, ids, page, &|id| self.read(search.kind, id))
+        self.run(search, page, &|id| self.read(search.kind, id))
     }
 
-    /// Runs `search` over `read`; `under_key` is what [`Directory::under_key`] found.
+    /// Runs `search` over `read`.
     fn run<E>(
         &self,
         search: &Search,
-        under_key: Vec<ResourceId>,
         page: Page,
         read: &dyn Fn(ResourceId) -> Result<Option<Stored>, E>,
     ) -> Result<Found, E> {
@@ -135,35 +167,35 @@ impl Directory {
             total: 0,
             resources: Vec::new(),
         };
-        match &plan.source {
-            Source::Id(text) => {
+        match self.candidates(search.kind, plan) {
+            Candidates::Id(text) => {
                 if let Some(stored) = ResourceId::parse(text).map(read).transpose()?.flatten() {
                     matches.offer(stored, (!plan.exact).then_some(filter));
                 }
             }
-            Source::Key(..) => {
+            Candidates::Selected(select, _) => {
+                let selected = || self.store.select(self.row.id, search.kind, select);
+                let ids = selected();
                 // Asking the index again costs what it holds under the key, each time: under a key of
                 // many resources, such as a manager, the filter is cheaper.
-                let exact = plan.exact && under_key.len() <= SHARED_KEY;
-                for id in under_key {
+                let exact = plan.exact && ids.len() <= CANDIDATES_FEW;
+                for (number, id) in ids.into_iter().enumerate() {
                     let Some(stored) = read(id)? else { continue };
                     // Between look-up and read the key may have moved to another resource.
-                    if exact && !self.under_key(search).contains(&id) {
+                    if exact && !selected().contains(&id) {
                         continue;
                     }
                     matches.offer(stored, (!exact).then_some(filter));
+                    let_others_run(number);
                 }
             }
-            Source::Scan => {
+            Candidates::All => {
                 let (_, ids) = self.store.page(self.row.id, search.kind, 0, usize::MAX);
                 for (number, id) in ids.into_iter().enumerate() {
                     if let Some(stored) = read(id)? {
                         matches.offer(stored, Some(filter));
                     }
-                    if number % SCAN_STEP == 0 {
-                        // Other requests come first on a machine with few cores.
-                        std::thread::yield_now();
-                    }
+                    let_others_run(number);
                 }
             }
         }
@@ -171,6 +203,13 @@ impl Directory {
             total: matches.total,
             resources: matches.resources,
         })
+    }
+}
+
+/// Lets other requests come first now and then, on a machine with few cores.
+fn let_others_run(number: usize) {
+    if number % SCAN_STEP == SCAN_STEP / 2 {
+        std::thread::yield_now();
     }
 }
 

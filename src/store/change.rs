@@ -79,10 +79,6 @@ pub enum Time {
 }
 
 /// Resources that an index finds.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "more filters will be answered by it")
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Select {
     /// Those with this key, folded as the index wants it.

@@ -21,6 +21,7 @@ use crate::scim::schema::ResourceKind;
 use crate::store::cell::Key;
 use crate::store::cell::Op;
 use crate::store::change::Index;
+use crate::store::change::Select;
 use crate::store::chronicle::Reader;
 use crate::store::desk::Desk;
 use crate::store::error::StoreError;
@@ -327,6 +328,23 @@ impl View {
         key: &str,
     ) -> Vec<ResourceId> {
         self.shelf(directory, kind, |shelf| shelf.indexes.lookup(index, key))
+            .unwrap_or_default()
+    }
+
+    /// The resources selected, oldest first.
+    pub fn select(
+        &self,
+        directory: DirectoryId,
+        kind: ResourceKind,
+        select: &Select,
+    ) -> Vec<ResourceId> {
+        self.shelf(directory, kind, |shelf| shelf.indexes.select(select))
+            .unwrap_or_default()
+    }
+
+    /// How many resources [`View::select`] would find, or somewhat more; at little cost.
+    pub fn estimate(&self, directory: DirectoryId, kind: ResourceKind, select: &Select) -> usize {
+        self.shelf(directory, kind, |shelf| shelf.indexes.estimate(select))
             .unwrap_or_default()
     }
 

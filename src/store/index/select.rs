@@ -46,10 +46,6 @@ impl Indexes {
     }
 
     /// The resources selected, oldest first.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "more filters will be answered by it")
-    )]
     pub fn select(&self, select: &Select) -> Vec<ResourceId> {
         let lists = &self.lists;
         match select {
@@ -75,10 +71,6 @@ impl Indexes {
 
     /// How many resources [`Indexes::select`] would find, or somewhat more. Takes no longer when
     /// these are many.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "more filters will be answered by it")
-    )]
     pub fn estimate(&self, select: &Select) -> usize {
         let lists = &self.lists;
         match select {
