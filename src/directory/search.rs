@@ -93,33 +93,32 @@ impl Candidates<'_> {
 impl Directory {
     /// Whether many resources have to be looked at: such searches are limited in number.
     pub fn is_scan(&self, search: &Search) -> bool {
-        match &search.filter {
-            Some((_, plan)) => self.candidates(search.kind, plan).count() > CANDIDATES_MANY,
-            None => false,
-        }
+        let candidates = self.candidates(search);
+        candidates.is_some_and(|candidates| candidates.count() > CANDIDATES_MANY)
     }
 
     /// Runs `search` if memory alone can answer it. Never blocks, never scans.
     pub fn search_in_memory(&self, search: &Search, page: Page) -> FromMemory<Found> {
-        if let Some((_, plan)) = &search.filter
-            && self.candidates(search.kind, plan).count() > CANDIDATES_FEW
-        {
+        let candidates = self.candidates(search);
+        let count = candidates.as_ref().map_or(0, Candidates::count);
+        if count > CANDIDATES_FEW {
             return FromMemory::AskDisk;
         }
         let read = |id| match self.read_from_memory(search.kind, id) {
             FromMemory::Known(stored) => Ok(stored),
             FromMemory::AskDisk => Err(()),
         };
-        self.run(search, page, &read)
+        self.run(search, candidates, page, &read)
             .map_or(FromMemory::AskDisk, FromMemory::Known)
     }
 
-    /// The source of a plan that has the fewest candidates.
-    fn candidates<'a>(&self, kind: ResourceKind, plan: &'a Plan) -> Candidates<'a> {
+    /// The source with the fewest candidates; none without a filter.
+    fn candidates<'a>(&self, search: &'a Search) -> Option<Candidates<'a>> {
+        let (_, plan) = search.filter.as_ref()?;
         let candidates = plan.sources.iter().map(|source| match source {
             Source::Id(id) => Candidates::Id(id),
             Source::Index(select) => {
-                let count = self.store.estimate(self.row.id, kind, select);
+                let count = self.store.estimate(self.row.id, search.kind, select);
                 match select {
                     Select::Prefix(..) | Select::Times(..) if count > CANDIDATES_MAX => {
                         Candidates::All
@@ -130,9 +129,8 @@ impl Directory {
                 }
             }
         });
-        candidates
-            .min_by_key(Candidates::count)
-            .unwrap_or(Candidates::All)
+        let fewest = candidates.min_by_key(Candidates::count);
+        Some(fewest.unwrap_or(Candidates::All))
     }
 
     /// Runs `search`, reading from disk where need be.
@@ -141,17 +139,19 @@ impl Directory {
     ///
     /// [`DirectoryError::Store`] when a record cannot be read.
     pub fn search(&self, search: &Search, page: Page) -> Result<Found, DirectoryError> {
-        self.run(search, page, &|id| self.read(search.kind, id))
+        let candidates = self.candidates(search);
+        self.run(search, candidates, page, &|id| self.read(search.kind, id))
     }
 
-    /// Runs `search` over `read`.
+    /// Runs `search` over `read`; `candidates` is what [`Directory::candidates`] chose.
     fn run<E>(
         &self,
         search: &Search,
+        candidates: Option<Candidates<'_>>,
         page: Page,
         read: &dyn Fn(ResourceId) -> Result<Option<Stored>, E>,
     ) -> Result<Found, E> {
-        let Some((filter, plan)) = &search.filter else {
+        let (Some((filter, plan)), Some(candidates)) = (&search.filter, candidates) else {
             let (total, ids) = self
                 .store
                 .page(self.row.id, search.kind, page.offset, page.count);
@@ -167,7 +167,7 @@ impl Directory {
             total: 0,
             resources: Vec::new(),
         };
-        match self.candidates(search.kind, plan) {
+        match candidates {
             Candidates::Id(text) => {
                 if let Some(stored) = ResourceId::parse(text).map(read).transpose()?.flatten() {
                     matches.offer(stored, (!plan.exact).then_some(filter));
