@@ -103,6 +103,8 @@ pub struct Row {
     /// All rounds, when there was more than one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rounds: Vec<Round>,
+    /// Memory of the server after them.
+    pub rss_bytes: Option<u64>,
 }
 
 /// The server, and the ceiling right after it.
@@ -219,7 +221,7 @@ pub fn megabytes(bytes: u64) -> String {
 /// Over the rows.
 pub fn print_heading() {
     println!(
-        "\n{:17} {:>5}  {:>9} {:>8} {:>8} {:>8} {:>8}   {:>9} {:>8} {:>8} {:>8}   {:>6} {:>5}",
+        "\n{:17} {:>5}  {:>9} {:>8} {:>8} {:>8} {:>8} {:>6}   {:>9} {:>8} {:>8} {:>8}   {:>6} {:>5}",
         "operation",
         "conns",
         "server/s",
@@ -227,6 +229,7 @@ pub fn print_heading() {
         "p99_us",
         "p999_us",
         "cpu_ns",
+        "rss_MB",
         "ceiling/s",
         "p50_us",
         "p99_us",
@@ -245,13 +248,14 @@ pub fn print_row(row: &Row) {
     };
     let server = &row.median.server;
     let mut line = format!(
-        "{name:17} {:>5}  {:>9.0} {:>8} {:>8} {:>8} {:>8}",
+        "{name:17} {:>5}  {:>9.0} {:>8} {:>8} {:>8} {:>8} {:>6}",
         row.connections,
         server.per_second,
         server.p50_us,
         server.p99_us,
         server.p999_us,
-        optional(server.cpu_ns)
+        optional(server.cpu_ns),
+        optional(row.rss_bytes.map(|bytes| bytes / 1_000_000))
     );
     if let Some(ceiling) = &row.median.ceiling {
         line += &format!(

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall::measure::Writes;
+use rollcall::measure::store_writes;
+
 use crate::ceiling::Ceiling;
 use crate::drive::Drive;
 use crate::drive::Figures;
@@ -156,9 +159,6 @@ impl<'a> Run<'a> {
             }
         }
         self.operations(&writes).await?;
-        if self.rollcall.is_some() && operations.contains(&Operation::Post) {
-            self.store().await?;
-        }
         if self.plan.rate > 0 && operations.contains(&Operation::Get) {
             self.flood().await?;
         }
@@ -228,6 +228,9 @@ impl<'a> Run<'a> {
             };
             for count in connections {
                 self.row(*operation, *count, None).await?;
+                if *operation == Operation::Post && self.rollcall.is_some() {
+                    self.store(*count).await?;
+                }
             }
         }
         Ok(())
@@ -258,6 +261,7 @@ impl<'a> Run<'a> {
             rate,
             median,
             rounds,
+            rss_bytes: process::memory(self.pid).map(|memory| memory.rss_bytes),
         };
         report::print_row(&row);
         self.size.rows.push(row);
@@ -280,7 +284,11 @@ impl<'a> Run<'a> {
             },
             _ => Arc::clone(&self.people),
         };
-        let drive = self.drive(operation, connections, rate, &people);
+        let mut drive = self.drive(operation, connections, rate, &people);
+        if operation == Operation::Scan {
+            // One can take longer than the warm-up, and its CPU time would count for those after it.
+            drive.warm_up = Duration::ZERO;
+        }
         let server = drive.run().await?;
         // A scan is work of another kind than an answer; a server without a good answer has nothing to stand beside.
         if operation == Operation::Scan || server.head.is_none() {
@@ -346,34 +354,33 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Drives the store directly, in a folder beside the state, with the same users.
-    async fn store(&mut self) -> Result<(), Failed> {
+    /// Drives the store directly, in a folder beside the state, with as many writers as connections and the same users.
+    async fn store(&mut self, connections: u64) -> Result<(), Failed> {
+        let writers = usize::try_from(connections).unwrap_or(1);
+        let per_second = match connections {
+            0..=3 => 1000,
+            4..=31 => 4000,
+            _ => 8000,
+        };
         let millis = u64::try_from(self.plan.time.as_millis()).unwrap_or(u64::MAX);
-        for (writers, per_second) in [(1, 1000), (16, 4000), (64, 8000)] {
-            let people = People::new('s')?;
-            let count = (per_second * millis / 1000).max(1);
-            let users = (0..count).map(|number| people.new_user(number)).collect();
-            let folder = self.plan.folder.join("store");
-            std::fs::create_dir(&folder)?;
-            let measured = {
-                let folder = folder.clone();
-                tokio::task::spawn_blocking(move || {
-                    rollcall::measure::store_writes(&folder, writers, users)
-                })
-                .await??
-            };
-            std::fs::remove_dir_all(&folder)?;
-            let figures = |writes: &rollcall::measure::Writes| {
-                StoreFigures::new(writes.took, &writes.latencies)
-            };
-            let row = StoreRow {
-                writers,
-                create: figures(&measured.create),
-                replace: figures(&measured.replace),
-            };
-            report::print_store(&row);
-            self.size.store.push(row);
-        }
+        let people = People::new('s')?;
+        let count = (millis.saturating_mul(per_second) / 1000).max(1);
+        let users = (0..count).map(|number| people.new_user(number)).collect();
+        let folder = self.plan.folder.join("store");
+        std::fs::create_dir(&folder)?;
+        let measured = {
+            let folder = folder.clone();
+            tokio::task::spawn_blocking(move || store_writes(&folder, writers, users)).await??
+        };
+        std::fs::remove_dir_all(&folder)?;
+        let figures = |writes: &Writes| StoreFigures::new(writes.took, &writes.latencies);
+        let row = StoreRow {
+            writers,
+            create: figures(&measured.create),
+            replace: figures(&measured.replace),
+        };
+        report::print_store(&row);
+        self.size.store.push(row);
         Ok(())
     }
 
