@@ -248,8 +248,9 @@ pub fn print_row(row: &Row) {
     };
     let server = &row.median.server;
     let mut line = format!(
-        "{name:17} {:>5}  {:>9.0} {:>8} {:>8} {:>8} {:>8} {:>6}",
+        "{name:17} {:>5}  {:>9.*} {:>8} {:>8} {:>8} {:>8} {:>6}",
         row.connections,
+        if server.per_second < 10.0 { 2 } else { 0 },
         server.per_second,
         server.p50_us,
         server.p99_us,
