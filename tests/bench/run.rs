@@ -35,8 +35,8 @@ use crate::wire::Target;
 const RATE_CONNECTIONS: u64 = 16;
 /// What runs at a fixed rate.
 const AT_RATE: [Operation; 3] = [Operation::Get, Operation::Filter, Operation::Patch];
-/// Users up to which a scan of all is driven with every number of connections; beyond, with one.
-const SCAN_USERS_MAX: u64 = 10_000;
+/// Latency in microseconds from which a read is driven with one connection only: more would wait for each other.
+const SLOW_US: u32 = 200_000;
 /// Load before the process is killed, so that there is something to replay.
 const BEFORE_KILL: Duration = Duration::from_secs(2);
 
@@ -220,8 +220,7 @@ impl<'a> Run<'a> {
     /// Operations with every number of connections.
     async fn operations(&mut self, operations: &[Operation]) -> Result<(), Failed> {
         for operation in operations {
-            let scans_many = *operation == Operation::Scan && self.people.len() > SCAN_USERS_MAX;
-            let connections = if scans_many {
+            let connections = if self.is_slow(*operation).await? {
                 &[1][..]
             } else {
                 &self.plan.connections
@@ -234,6 +233,16 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a read looks at so much that it takes long.
+    async fn is_slow(&self, operation: Operation) -> Result<bool, Failed> {
+        if operation.writes() || operation.of_groups() {
+            return Ok(false);
+        }
+        let mut once = self.drive(operation, 1, None, &self.people);
+        (once.warm_up, once.time) = (Duration::ZERO, Duration::ZERO);
+        Ok(once.run().await?.p50_us > SLOW_US)
     }
 
     /// One row of the table.
