@@ -138,11 +138,11 @@ pub(super) async fn exchange<S: Service>(
         }
         None => {
             let client = forwarded::client(link.peer.ip(), &parts.headers, &shared.trusted_proxies);
-            let head = Head {
+            let head = Box::new(Head {
                 parts,
                 client,
                 request_id,
-            };
+            });
             answer(&shared, Received { head, body }).await
         }
     };

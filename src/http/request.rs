@@ -83,8 +83,9 @@ impl Head {
 /// A request whose head has been read and whose caller is not known yet.
 #[derive(Debug)]
 pub struct Received {
-    /// Everything but the body.
-    pub(super) head: Head,
+    /// Everything but the body. Boxed: a request is handed on from future to future, and each would
+    /// move it.
+    pub(super) head: Box<Head>,
     /// The body, out of reach.
     pub(super) body: Unread,
 }
@@ -109,7 +110,7 @@ impl Received {
 #[derive(Debug)]
 pub struct Authorised<P> {
     /// Everything but the body.
-    head: Head,
+    head: Box<Head>,
     /// The body.
     body: Unread,
     /// What the check found: who is calling.

@@ -91,8 +91,9 @@ pub fn write_object(out: &mut Vec<u8>, members: &Map<String, Value>) {
 
 /// Appends a string with its quotation marks.
 pub fn write_text(out: &mut Vec<u8>, text: &str) {
-    let plain = |b: u8| b >= b' ' && b != b'"' && b != b'\\';
-    if text.bytes().all(plain) {
+    // Without an early end, so that many bytes are looked at together.
+    let plain = |plain, b: u8| plain & (b >= b' ') & (b != b'"') & (b != b'\\');
+    if text.bytes().fold(true, plain) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
