@@ -249,7 +249,7 @@ fn parts(
         };
         let value = checked(value, sub, sub_at, registry, notes)?;
         if !value.is_null() {
-            kept.insert(sub.name.to_string(), value);
+            kept.insert(spelled(name, &sub.name), value);
         }
     }
     Ok(if kept.is_empty() {
@@ -273,7 +273,7 @@ fn members(
         }
         if let Some(schema) = registry.extension(kind, &name) {
             if let Some(value) = extension(value, schema, registry, notes)? {
-                tree.insert(schema.id.to_string(), value);
+                tree.insert(spelled(name, &schema.id), value);
             }
         } else if name.contains(':') {
             if let Some(value) = unregistered(&name, value, registry, notes)? {
@@ -292,7 +292,7 @@ fn members(
             };
             let value = checked(value, &attribute, at, registry, notes)?;
             if !value.is_null() {
-                tree.insert(attribute.name.to_string(), value);
+                tree.insert(spelled(name, &attribute.name), value);
             }
         } else {
             Note::add(notes, Note::UNKNOWN_IGNORED, &name);
@@ -333,7 +333,7 @@ fn extension(
         };
         let value = checked(value, attribute, at, registry, notes)?;
         if !value.is_null() {
-            kept.insert(attribute.name.to_string(), value);
+            kept.insert(spelled(name, &attribute.name), value);
         }
     }
     Ok((!kept.is_empty()).then_some(Value::Object(kept)))
@@ -378,7 +378,7 @@ fn is_of_registered(name: &str, registry: &Registry) -> bool {
 
 /// Checks what concerns the whole resource and puts `schemas` first.
 fn finish(
-    tree: Map<String, Value>,
+    mut tree: Map<String, Value>,
     registry: &Registry,
     kind: ResourceKind,
 ) -> Result<Resource, ScimError> {
@@ -405,10 +405,17 @@ fn finish(
         .chain(extensions.map(String::as_str))
         .map(Value::from)
         .collect();
-    let mut whole = Map::with_capacity(tree.len().saturating_add(1));
-    whole.insert("schemas".to_owned(), Value::Array(schemas));
-    whole.extend(tree);
-    Ok(Resource { kind, tree: whole })
+    tree.shift_insert(0, "schemas".to_owned(), Value::Array(schemas));
+    Ok(Resource { kind, tree })
+}
+
+/// The schema's spelling of a name: nearly always the one that came.
+fn spelled(name: String, schema: &str) -> String {
+    if name == schema {
+        name
+    } else {
+        schema.to_owned()
+    }
 }
 
 /// The member of that name, compared without regard to ASCII case.
