@@ -121,7 +121,39 @@ impl Stored {
     }
 }
 
+impl Record {
+    /// Reads what [`Stored::new`] wrote, for a reader: `crc` is its checksum. Keys are passed over.
+    pub(in crate::store) fn decode(content: &[u8], crc: u32) -> Result<Self, BadBytes> {
+        let mut input = Input::new(content);
+        let version = Header::version(&mut input)?;
+        let revision = Revision(input.u64()?);
+        let (created, modified) = (input.time()?, input.time()?);
+        let _born = input.u64()?;
+        if version != WITHOUT_HISTORY {
+            let _history = input.u64()?;
+        }
+        for _key in 0..input.count()? {
+            let _tag = input.u8()?;
+            let _text = input.bytes()?;
+        }
+        Ok(Self {
+            revision,
+            created,
+            modified,
+            body: input.rest().into(),
+            crc,
+        })
+    }
+}
+
 impl Header {
+    /// Reads the version, which must be known.
+    fn version(input: &mut Input<'_>) -> Result<u8, BadBytes> {
+        let version = input.u8()?;
+        let known = version == VERSION || version == WITHOUT_HISTORY;
+        if known { Ok(version) } else { Err(BadBytes) }
+    }
+
     /// Appends the header.
     fn encode(&self, out: &mut Vec<u8>) {
         bytes::put_u8(out, VERSION);
@@ -139,10 +171,7 @@ impl Header {
 
     /// Reads what [`Header::encode`] wrote.
     fn decode(input: &mut Input<'_>) -> Result<Self, BadBytes> {
-        let version = input.u8()?;
-        if version != VERSION && version != WITHOUT_HISTORY {
-            return Err(BadBytes);
-        }
+        let version = Self::version(input)?;
         let revision = Revision(input.u64()?);
         let created = input.time()?;
         let modified = input.time()?;
@@ -207,6 +236,7 @@ mod tests {
                 Stored::decode(Arc::clone(&stored.content)).as_ref(),
                 Ok(&stored)
             );
+            assert_eq!(Record::decode(&stored.content, 5), Ok(stored.record(5)));
             assert_eq!(
                 stored.record(5),
                 Record {

@@ -32,7 +32,6 @@ use crate::store::memory::Memory;
 use crate::store::memory::Shelf;
 use crate::store::queue::Work;
 use crate::store::record::Record;
-use crate::store::record::Stored;
 use crate::store::row::DirectoryRow;
 use crate::store::row::TokenRow;
 use crate::store::space::Room;
@@ -314,8 +313,8 @@ impl View {
         let (directory, kind, id) = key;
         let found = self.state().get(&Key::Resource(directory, kind, id))?;
         Ok(found.and_then(|(mark, content)| {
-            let stored = Stored::decode(content).ok()?;
-            Some(Arc::new(stored.record(mark.crc)))
+            let record = Record::decode(&content, mark.crc).ok()?;
+            Some(Arc::new(record))
         }))
     }
 
