@@ -7,14 +7,16 @@ use serde_json::json;
 use crate::scim::resource::Resource;
 
 /// The payload of an update: `{"attribute": {"old": …, "new": …}}`, one member for each top-level
-/// attribute that differs. A side that is unassigned is left out.
+/// attribute that differs. A side that is unassigned is left out; of a complex attribute or an
+/// extension, each side has only the sub-attributes that differ.
 pub fn difference(old: &Resource, new: &Resource) -> Vec<u8> {
     let mut changes = Map::new();
     for (name, after) in new.tree() {
         match old.tree().get(name) {
             Some(before) if before == after => {}
             Some(before) => {
-                changes.insert(name.clone(), json!({ "old": before, "new": after }));
+                let (old, new) = (without(before, after), without(after, before));
+                changes.insert(name.clone(), json!({ "old": old, "new": new }));
             }
             None => {
                 changes.insert(name.clone(), json!({ "new": after }));
@@ -27,4 +29,83 @@ pub fn difference(old: &Resource, new: &Resource) -> Vec<u8> {
         }
     }
     Value::Object(changes).to_string().into_bytes()
+}
+
+/// A value without the members that `other` has alike.
+fn without(value: &Value, other: &Value) -> Value {
+    let (Value::Object(members), Value::Object(others)) = (value, other) else {
+        return value.clone();
+    };
+    let differ = members
+        .iter()
+        .filter(|(name, value)| others.get(*name) != Some(*value));
+    let differ = differ.map(|(name, value)| (name.clone(), value.clone()));
+    Value::Object(differ.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use serde_json::json;
+
+    use crate::base::ident::CountedIds;
+    use crate::base::ident::IdSource;
+    use crate::directory::history::difference;
+    use crate::scim::resource::Resource;
+    use crate::scim::schema::ResourceKind;
+
+    /// A user with these attributes.
+    fn user(attributes: &Value) -> Resource {
+        let id = CountedIds::default().resource_id();
+        let mut stored = attributes.clone();
+        stored["id"] = json!(id.to_string());
+        stored["schemas"] = json!(["urn:ietf:params:scim:schemas:core:2.0:User"]);
+        let stored = stored.to_string();
+        Resource::from_stored(ResourceKind::User, stored.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let urn = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+        for (old, new, expected) in [
+            (json!({"title": "a"}), json!({"title": "a"}), json!({})),
+            (
+                json!({"title": "a"}),
+                json!({"title": "b"}),
+                json!({"title": {"old": "a", "new": "b"}}),
+            ),
+            (
+                json!({}),
+                json!({"title": "b"}),
+                json!({"title": {"new": "b"}}),
+            ),
+            (
+                json!({"title": "a"}),
+                json!({}),
+                json!({"title": {"old": "a"}}),
+            ),
+            (
+                json!({"name": {"givenName": "Mara", "familyName": "Vos"}}),
+                json!({"name": {"givenName": "Mara", "familyName": "Lind"}}),
+                json!({"name": {"old": {"familyName": "Vos"}, "new": {"familyName": "Lind"}}}),
+            ),
+            (
+                json!({urn: {"department": "Tools", "costCenter": "7"}}),
+                json!({urn: {"department": "Tools"}}),
+                json!({urn: {"old": {"costCenter": "7"}, "new": {}}}),
+            ),
+            (
+                json!({"emails": [{"value": "a@b.example", "type": "work"}]}),
+                json!({"emails": [{"value": "c@b.example", "type": "work"}]}),
+                json!({"emails": {
+                    "old": [{"value": "a@b.example", "type": "work"}],
+                    "new": [{"value": "c@b.example", "type": "work"}],
+                }}),
+            ),
+        ] {
+            let told = difference(&user(&old), &user(&new));
+            let told: Value = serde_json::from_slice(&told).unwrap();
+            assert_eq!(told, expected, "{old} → {new}");
+        }
+    }
 }
