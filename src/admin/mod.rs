@@ -10,7 +10,9 @@ mod error;
 mod history;
 mod resources;
 mod status;
+mod storage;
 mod tokens;
+mod verify;
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -69,6 +71,8 @@ pub struct Admin {
     started: Timestamp,
     /// Held by the use case that is changing something.
     turn: Mutex<()>,
+    /// Held by the use case that goes through everything that is stored.
+    passing: Mutex<()>,
 }
 
 impl Admin {
@@ -88,6 +92,7 @@ impl Admin {
             clock,
             public_url: public_url.trim_end_matches('/').to_owned(),
             turn: Mutex::new(()),
+            passing: Mutex::new(()),
         }
     }
 

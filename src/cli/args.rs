@@ -64,6 +64,9 @@ pub enum Command {
     /// What operators did, and whether that and the histories are what was written
     #[command(subcommand)]
     Audit(Audit),
+    /// What is stored: how it is, whether it is sound, and room on the disk
+    #[command(subcommand)]
+    Storage(Storage),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -272,6 +275,28 @@ pub enum Audit {
     },
     /// Check the audit and every directory's history: whether anything was changed, cut or taken out
     Verify,
+}
+
+/// The verbs of `storage`.
+#[derive(Debug, Subcommand)]
+pub enum Storage {
+    /// Show how far the store is, what its parts take of the disk, and what it does beside
+    Status,
+    /// Check everything stored, every index, reference and rule against the records; takes a while
+    Verify {
+        /// Mend what can be mended, after showing what that is
+        #[arg(long)]
+        repair: bool,
+        /// Do not ask
+        #[arg(long, requires = "repair")]
+        yes: bool,
+    },
+    /// Write a base, drop the commit log before it, and rebuild the state; serving goes on
+    Compact {
+        /// Leave the state as it is
+        #[arg(long)]
+        base_only: bool,
+    },
 }
 
 /// The verbs of `user`.

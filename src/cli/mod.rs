@@ -10,6 +10,7 @@ mod output;
 mod resources;
 mod serve;
 mod status;
+mod storage;
 mod token;
 mod world;
 
@@ -108,6 +109,7 @@ fn carry_out(arguments: Arguments, world: &mut World<'_>) -> Result<(), Failed> 
         Command::User(verb) => resources::users(verb, &client, world),
         Command::Group(verb) => resources::groups(verb, &client, world),
         Command::Audit(verb) => history::audit(&verb, &client, world),
+        Command::Storage(verb) => storage::run(&verb, &client, world),
         Command::Config(verb) => config::run(&verb, world),
         Command::Version => version(world),
     }

@@ -65,7 +65,7 @@ pub fn status(client: &Client, world: &mut World<'_>) -> Result<(), Failed> {
 }
 
 /// A number of bytes for people: a whole number of the largest unit of which there are ten.
-fn amount(bytes: u64) -> String {
+pub fn amount(bytes: u64) -> String {
     let mut left = bytes;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if left < 10 * 1024 {

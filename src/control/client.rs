@@ -25,6 +25,8 @@ use crate::control::socket::connect;
 
 /// How long a reply may take. A write that has begun is not given up, so this is generous.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
+/// The same for what goes through everything that is stored.
+const LONG_REPLY_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 
 /// Asks the running rollcall.
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ impl Client {
 
     /// One conversation.
     fn converse(&self, stream: &UnixStream, request: &Request) -> io::Result<Reply> {
-        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
+        stream.set_read_timeout(Some(reply_timeout(request)))?;
         stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
         let hello = Hello {
             protocol: PROTOCOL,
@@ -107,6 +109,16 @@ impl Client {
         let reply = serde_json::from_slice(&line);
         line.zeroize();
         Ok(reply?)
+    }
+}
+
+/// How long the reply to a request may take.
+const fn reply_timeout(request: &Request) -> Duration {
+    match request {
+        Request::AuditVerify {}
+        | Request::StorageVerify { .. }
+        | Request::StorageCompact { .. } => LONG_REPLY_TIMEOUT,
+        _ => REPLY_TIMEOUT,
     }
 }
 

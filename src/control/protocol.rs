@@ -269,11 +269,28 @@ pub enum Request {
     /// Whether audit and histories are what was written.
     #[serde(rename = "audit.verify")]
     AuditVerify {},
+    /// The store in detail.
+    #[serde(rename = "storage.status")]
+    StorageStatus {},
+    /// Whether everything stored is as it should be.
+    #[serde(rename = "storage.verify")]
+    StorageVerify {
+        /// Whether to mend what can be mended.
+        #[serde(default)]
+        repair: bool,
+    },
+    /// Writes a base, and with it the disk is given back what is not needed.
+    #[serde(rename = "storage.compact")]
+    StorageCompact {
+        /// Leaves the state as it is.
+        #[serde(default)]
+        base_only: bool,
+    },
 }
 
 impl Request {
     /// Every verb.
-    pub const VERBS: [&str; 20] = [
+    pub const VERBS: [&str; 23] = [
         "status",
         "directory.create",
         "directory.list",
@@ -294,6 +311,9 @@ impl Request {
         "group.history",
         "audit.list",
         "audit.verify",
+        "storage.status",
+        "storage.verify",
+        "storage.compact",
     ];
 
     /// The verb of this request.
@@ -319,6 +339,9 @@ impl Request {
             Self::GroupHistory { .. } => "group.history",
             Self::AuditList { .. } => "audit.list",
             Self::AuditVerify {} => "audit.verify",
+            Self::StorageStatus {} => "storage.status",
+            Self::StorageVerify { .. } => "storage.verify",
+            Self::StorageCompact { .. } => "storage.compact",
         }
     }
 
@@ -345,7 +368,10 @@ impl Request {
             | Self::UserHistory { .. }
             | Self::GroupHistory { .. }
             | Self::AuditList { .. }
-            | Self::AuditVerify {} => "",
+            | Self::AuditVerify {}
+            | Self::StorageStatus {}
+            | Self::StorageVerify { .. }
+            | Self::StorageCompact { .. } => "",
         }
     }
 
@@ -357,7 +383,9 @@ impl Request {
             | Self::DirectoryDisable { .. }
             | Self::DirectoryDelete { .. }
             | Self::TokenCreate { .. }
-            | Self::TokenRevoke { .. } => true,
+            | Self::TokenRevoke { .. }
+            | Self::StorageCompact { .. } => true,
+            Self::StorageVerify { repair } => *repair,
             Self::Status {}
             | Self::DirectoryList {}
             | Self::DirectoryShow { .. }
@@ -371,7 +399,8 @@ impl Request {
             | Self::UserHistory { .. }
             | Self::GroupHistory { .. }
             | Self::AuditList { .. }
-            | Self::AuditVerify {} => false,
+            | Self::AuditVerify {}
+            | Self::StorageStatus {} => false,
         }
     }
 

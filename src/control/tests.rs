@@ -175,10 +175,21 @@ fn requests() -> Vec<Request> {
     ]
 }
 
+/// One request of each verb.
+fn all_requests() -> Vec<Request> {
+    let mut all = requests();
+    all.extend([
+        Request::StorageStatus {},
+        Request::StorageVerify { repair: false },
+        Request::StorageCompact { base_only: true },
+    ]);
+    all
+}
+
 #[test]
 fn every_request_arrives_as_it_was_sent() {
     let served = Served::echo();
-    let requests = requests();
+    let requests = all_requests();
     let verbs: Vec<&str> = requests.iter().map(Request::verb).collect();
     assert_eq!(verbs, Request::VERBS);
     for request in requests {
@@ -218,11 +229,14 @@ fn the_read_socket_refuses_what_changes_something() {
         "directory.delete",
         "token.create",
         "token.revoke",
+        "storage.compact",
     ];
-    for request in requests() {
+    let repair = Request::StorageVerify { repair: true };
+    for request in all_requests().into_iter().chain([repair]) {
         let result = served.client("read.sock").call(&request);
         let verb = request.verb();
-        if changing.contains(&verb) {
+        let repairs = request == Request::StorageVerify { repair: true };
+        if changing.contains(&verb) || repairs {
             let failure = result.unwrap_err();
             assert_eq!(failure.kind, FailureKind::NotPermitted, "{verb}");
             assert!(failure.what.starts_with(verb), "{verb}");

@@ -139,6 +139,11 @@ impl Operator {
                 reply(admin.audit_list(limit.map(count), *before))
             }
             Request::AuditVerify {} => reply(admin.audit_verify()),
+            Request::StorageStatus {} => reply(admin.storage_status()),
+            Request::StorageVerify { repair } => reply(admin.storage_verify(*repair, actor)),
+            Request::StorageCompact { base_only } => {
+                reply(admin.storage_compact(*base_only, actor))
+            }
         }
     }
 }

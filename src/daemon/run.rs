@@ -301,6 +301,8 @@ impl Running {
         for chore in &self.chores {
             chore.abort();
         }
+        // An operator may be waiting for something that takes an hour.
+        self.rooms.store.hurry();
         let failed = self.rooms.store.health().failed_since.is_some();
         let drain = if failed { FAILED_DRAIN } else { DRAIN };
         if !self

@@ -15,6 +15,7 @@ mod plan;
 pub mod read;
 pub mod replace;
 pub mod search;
+pub mod verify;
 pub mod write;
 
 #[cfg(test)]

@@ -30,6 +30,15 @@ impl Chore {
     /// All of them, most urgent first.
     pub const ALL: [Self; 3] = [Self::Base, Self::Rebuild, Self::Verify];
 
+    /// What it is called, for programs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Base => "base",
+            Self::Rebuild => "rebuild",
+        }
+    }
+
     /// What it is called, for people.
     pub const fn name(self) -> &'static str {
         match self {
@@ -76,8 +85,6 @@ pub struct Reports {
     pub repaired: u64,
     /// Cells that are damaged or lost, and not put right yet.
     pub repairing: u64,
-    /// Cells that are damaged or lost, and that neither base nor log has.
-    pub lost: u64,
 }
 
 /// A cell that was found again: what it is to be.
@@ -109,10 +116,22 @@ struct Inner {
     sought: HashMap<Key, Mark>,
     /// Cells to be written.
     found: Vec<FoundAgain>,
+    /// How many cells are being written.
+    mending: usize,
     /// Cells that were not found.
     lost: HashMap<Key, Mark>,
+    /// Whoever waits, or takes long, is to end now.
+    hurry: bool,
     /// Nothing more will be done.
     closed: bool,
+}
+
+impl Inner {
+    /// How many cells are damaged or lost, and not put right yet.
+    fn repairing(&self) -> usize {
+        let waiting = [self.wanted.len(), self.sought.len(), self.found.len()];
+        waiting.into_iter().chain([self.mending]).sum()
+    }
 }
 
 /// The desk.
@@ -131,7 +150,7 @@ impl Desk {
     }
 
     /// Asks for a chore and waits until a try that began afterwards has ended, at most `patience`.
-    /// Returns why it failed, or nothing when it did not end in time.
+    /// Returns why it failed, or nothing when it did not end in time or is to hurry.
     pub fn ask(&self, chore: Chore, patience: Duration) -> Option<Result<Reports, String>> {
         let mut inner = self.lock();
         let tickets = inner.tickets.entry(chore).or_default();
@@ -142,7 +161,7 @@ impl Desk {
                 .tickets
                 .get(&chore)
                 .map_or(0, |tickets| tickets.served);
-            served < mine && !inner.closed
+            served < mine && !inner.closed && !inner.hurry
         };
         let (inner, _timed_out) = self
             .changed
@@ -212,10 +231,8 @@ impl Desk {
     pub fn reports(&self) -> Reports {
         let inner = self.lock();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let waiting = [inner.wanted.len(), inner.sought.len(), inner.found.len()];
         Reports {
-            repairing: waiting.into_iter().map(count).sum(),
-            lost: count(inner.lost.len()),
+            repairing: count(inner.repairing()),
             ..inner.reports.clone()
         }
     }
@@ -257,16 +274,53 @@ impl Desk {
         }
         inner.lost.extend(sought);
         inner.found.extend(found);
+        self.changed.notify_all();
     }
 
     /// Cells to be written.
     pub fn take_found(&self) -> Vec<FoundAgain> {
-        std::mem::take(&mut self.lock().found)
+        let mut inner = self.lock();
+        let found = std::mem::take(&mut inner.found);
+        inner.mending = found.len();
+        found
     }
 
-    /// What neither base nor log has.
-    pub fn lost(&self) -> Vec<Key> {
-        self.lock().lost.keys().cloned().collect()
+    /// Notes that the cells that were taken are written.
+    pub fn mended(&self) {
+        self.lock().mending = 0;
+        self.changed.notify_all();
+    }
+
+    /// What neither base nor log had when it was asked for, in the order of their keys.
+    pub fn lost(&self) -> Vec<(Key, Mark)> {
+        let inner = self.lock();
+        let lost = inner.lost.iter();
+        let mut lost: Vec<_> = lost.map(|(key, mark)| (key.clone(), *mark)).collect();
+        lost.sort_by(|(a, _), (b, _)| a.cmp(b));
+        lost
+    }
+
+    /// Has whoever waits, or takes long, end now.
+    pub fn hurry(&self) {
+        self.lock().hurry = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether whoever takes long is to end now.
+    pub fn is_hurried(&self) -> bool {
+        let inner = self.lock();
+        inner.hurry || inner.closed
+    }
+
+    /// Waits until no cell waits to be put right, at most `patience`, or until it has to hurry.
+    /// Returns whether that is so.
+    pub fn wait_for_repairs(&self, patience: Duration) -> bool {
+        let waits = |inner: &mut Inner| inner.repairing() > 0 && !inner.closed && !inner.hurry;
+        let (inner, _timed_out) = self
+            .changed
+            .wait_timeout_while(self.lock(), patience, waits)
+            .unwrap_or_else(PoisonError::into_inner);
+        inner.repairing() == 0
     }
 
     /// Nothing more will be done: who waits is told.

@@ -49,6 +49,14 @@ impl Generation {
         (found > Self::FIRST && found.name() == name).then_some(found)
     }
 
+    /// Whether a folder of this name holds a state, in use or not. The file that says which one is
+    /// in use has such a name too, and is none.
+    pub fn is_of_state(name: &str) -> bool {
+        let rest = name.strip_prefix(FOLDER);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            && !name.starts_with(CURRENT)
+    }
+
     /// Its folder in the store's directory `dir`.
     pub fn folder(self, dir: &Path) -> PathBuf {
         dir.join(self.name())

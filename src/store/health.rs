@@ -4,10 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::base::clock::Timestamp;
+use crate::scim::schema::ResourceKind;
 use crate::store::base::write::Finished;
 use crate::store::desk::Chore;
 use crate::store::desk::Verification;
 use crate::store::snapshot::Taken;
+use crate::store::space::Room;
+use crate::store::view::View;
 
 /// How the store is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +66,57 @@ pub struct Health {
     pub chores_failed: Vec<(Chore, String)>,
     /// What the last start had to do beyond opening.
     pub rungs: Vec<Rung>,
+}
+
+impl View {
+    /// How the store is.
+    pub fn health(&self) -> Health {
+        let status = self.status();
+        let count = |kind| {
+            let memory = self.memory();
+            let directories = memory.directories.values();
+            directories
+                .map(|found| found.shelf(kind).indexes.count())
+                .sum()
+        };
+        // A slow step holds nothing up as long as nothing waits for it: a checkpoint on a busy disk.
+        let stalled = || {
+            status
+                .stalled_since()
+                .filter(|_| status.waiting_bytes.get() > 0)
+        };
+        let reports = self.desk().reports();
+        let failed_since = status.failure().map(|failure| failure.since);
+        Health {
+            writable: self.refusal().map_or(Ok(()), Err),
+            failed_since: failed_since
+                .or_else(|| status.log_stalled_since())
+                .or_else(stalled),
+            seq: status.seq.get(),
+            applied_seq: status.applied_seq.get(),
+            checkpoint_seq: status.checkpoint_seq.get(),
+            waiting_bytes: status.waiting_bytes.get(),
+            users: count(ResourceKind::User),
+            groups: count(ResourceKind::Group),
+            purging: status.purging.get(),
+            log_bytes: status.log_bytes.get(),
+            state_bytes: status.state_bytes.get(),
+            free_bytes: status.free_bytes.get(),
+            space_low: status.room() != Room::Enough,
+            live_bytes: self.live_bytes(),
+            damaged_reads: status.damaged_reads.get(),
+            repaired: reports.repaired,
+            repairing: reports.repairing,
+            lost: u64::try_from(self.lost().len()).unwrap_or(u64::MAX),
+            verification: reports.verification,
+            base: reports.base,
+            snapshot: reports.snapshot,
+            rebuilt: reports.rebuilt,
+            under_way: reports.under_way,
+            chores_failed: reports.failed.into_iter().collect(),
+            rungs: status.rungs(),
+        }
+    }
 }
 
 /// Something a start had to do beyond opening: a rung of the ladder from harmless to rebuilt.

@@ -21,10 +21,12 @@ pub mod error;
 mod generation;
 pub mod health;
 mod index;
+pub mod inspect;
 mod keeper;
 mod log;
 mod memory;
 mod meta;
+pub mod parts;
 mod queue;
 mod rebuild;
 pub mod record;
@@ -74,9 +76,11 @@ use crate::store::desk::Chore;
 use crate::store::desk::Reports;
 use crate::store::error::CommitError;
 use crate::store::error::OpenError;
+use crate::store::health::Rung;
 use crate::store::keeper::Bell;
 use crate::store::keeper::Keeper;
 use crate::store::log::frame::StoreId;
+use crate::store::parts::Parts;
 use crate::store::queue::Queue;
 use crate::store::startup::Opened;
 use crate::store::tender::Tender;
@@ -122,6 +126,8 @@ struct Inner {
     view: View,
     /// To the commit thread.
     jobs: SyncSender<Job>,
+    /// The store's directory.
+    dir: PathBuf,
     /// What runs, until it is closed.
     running: Mutex<Option<Running>>,
 }
@@ -140,8 +146,6 @@ struct Running {
     bell: Arc<Bell>,
     /// The way to the applier.
     queue: Arc<Queue>,
-    /// The store's directory.
-    dir: PathBuf,
     /// The store.
     store: StoreId,
 }
@@ -228,13 +232,28 @@ impl Store {
     }
 
     /// Has a chore done now, and waits for it, at most `patience`. Returns what came of it; nothing
-    /// when it did not end in time.
+    /// when it did not end in time, or when everybody is to hurry.
     ///
     /// # Errors
     ///
     /// Why it was given up, for people.
     pub fn chore(&self, chore: Chore, patience: Duration) -> Result<Option<Reports>, String> {
         self.0.view.desk().ask(chore, patience).transpose()
+    }
+
+    /// Measures what each part of the store takes of the disk.
+    ///
+    /// # Errors
+    ///
+    /// What the machine says.
+    pub fn parts(&self) -> io::Result<Parts> {
+        parts::measure(&self.0.dir)
+    }
+
+    /// Tells who waits for a chore, or reads everything there is, that it has to end now: the
+    /// process is about to stop.
+    pub fn hurry(&self) {
+        self.0.view.desk().hurry();
     }
 
     /// Closes the store: what is committed is brought into the state, and that is synced. Later
@@ -267,47 +286,30 @@ impl Store {
 
 /// Starts the threads of a store that was opened.
 fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Result<Store> {
-    let Opened {
-        lock,
-        store,
-        memory,
-        applier,
-        writer,
-        spares,
-        space,
-        chronicle,
-        rungs,
-        base,
-        snapshot,
-        beginning,
-    } = opened;
-    let (seq, applied_seq, purging) = (memory.seq, applier.meta.seq, applier.purging());
+    let (memory, applier) = (opened.memory, opened.applier);
+    let numbers = [memory.seq, applier.meta.seq, applier.purging()];
     let state = Arc::clone(&applier.state);
     let view = View::new(
         memory,
         state,
         settings.cache_bytes,
         clock,
-        lock,
-        chronicle.reader(),
+        opened.lock,
+        opened.chronicle.reader(),
     );
-    let status = view.status();
-    status.seq.set(seq);
-    status.applied_seq.set(applied_seq);
-    status.purging.set(purging);
-    status.log_bytes.set(writer.log_bytes());
-    status.free_hard_bytes.set(settings.free_hard_bytes);
-    status.set_rungs(rungs);
-    view.desk().report(|reports| {
-        reports.base = base;
-        reports.snapshot = snapshot;
-    });
+    let reports = Reports {
+        base: opened.base,
+        snapshot: opened.snapshot,
+        ..Reports::default()
+    };
+    view.status().log_bytes.set(opened.writer.log_bytes());
+    note_start(&view, settings, numbers, opened.rungs, reports);
     let (queue, bell) = (Arc::new(Queue::default()), Arc::new(Bell::default()));
     let keeper = Keeper {
         view: view.clone(),
         bell: Arc::clone(&bell),
-        spares,
-        space,
+        spares: opened.spares,
+        space: opened.space,
         dir: settings.dir.clone(),
     };
     // Before the first commit can come: a full disk is known from the start.
@@ -315,8 +317,8 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
     let (jobs, jobs_in) = mpsc::sync_channel(JOBS_MAX);
     let committer = Committer {
         view: view.clone(),
-        writer,
-        store,
+        writer: opened.writer,
+        store: opened.store,
         queue: Arc::clone(&queue),
         bell: Arc::clone(&bell),
         jobs: jobs_in,
@@ -325,13 +327,13 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         applier,
         queue: Arc::clone(&queue),
         view: view.clone(),
-        upkeep: Upkeep::new(beginning),
-        chronicle,
+        upkeep: Upkeep::new(opened.beginning),
+        chronicle: opened.chronicle,
     };
     let tender = Tender {
         view: view.clone(),
         dir: settings.dir.clone(),
-        store,
+        store: opened.store,
     };
     let running = Running {
         applier: Thread::start("store-apply", move || applier.run())?,
@@ -340,14 +342,31 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         tender: Thread::start("store-tend", move || tender.run())?,
         bell,
         queue,
-        dir: settings.dir.clone(),
-        store,
+        store: opened.store,
     };
     Ok(Store(Arc::new(Inner {
         view,
         jobs,
+        dir: settings.dir.clone(),
         running: Mutex::new(Some(running)),
     })))
+}
+
+/// Notes how the store is at its start.
+fn note_start(
+    view: &View,
+    settings: &Settings,
+    [seq, applied_seq, purging]: [u64; 3],
+    rungs: Vec<Rung>,
+    found: Reports,
+) {
+    let status = view.status();
+    status.seq.set(seq);
+    status.applied_seq.set(applied_seq);
+    status.purging.set(purging);
+    status.free_hard_bytes.set(settings.free_hard_bytes);
+    status.set_rungs(rungs);
+    view.desk().report(|reports| *reports = found);
 }
 
 /// A thread of the store, which may never end: what it waits for may not answer.
@@ -391,7 +410,7 @@ impl Inner {
         self.view.desk().close();
         let tended = self.ended(&running.tender);
         if commit && keeper && applied && tended {
-            tender::last_snapshot(&running.dir, running.store, &self.view);
+            tender::last_snapshot(&self.dir, running.store, &self.view);
         } else {
             tracing::error!("a thread of the store did not end well; the commit log is complete");
         }

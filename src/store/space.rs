@@ -12,7 +12,7 @@ use rustix::fs::FallocateFlags;
 use crate::store::Settings;
 
 /// Name of the reserve.
-const RESERVE: &str = "reserve";
+pub const RESERVE: &str = "reserve";
 
 /// Free bytes on the file system of `path`, for this user.
 ///

@@ -456,14 +456,19 @@ impl Upkeep {
 
 /// Writes cells that were found again, unless they changed meanwhile.
 fn mend(applier: &Applier, view: &View) -> Result<(), StateError> {
-    for (key, mark, content) in view.desk().take_found() {
+    let desk = view.desk();
+    let found = desk.take_found();
+    if found.is_empty() {
+        return Ok(());
+    }
+    for (key, mark, content) in found {
         if sweep::expected(&view.memory(), &key) == Some(mark) {
             applier.state.mend(&key, Some((mark, &content)))?;
             tracing::warn!("the stored copy of {key} was repaired from the commit log or the base");
-            view.desk()
-                .report(|reports| reports.repaired = reports.repaired.saturating_add(1));
+            desk.report(|reports| reports.repaired = reports.repaired.saturating_add(1));
         }
     }
+    desk.mended();
     Ok(())
 }
 

@@ -25,7 +25,6 @@ use crate::store::change::Select;
 use crate::store::chronicle::Reader;
 use crate::store::desk::Desk;
 use crate::store::error::StoreError;
-use crate::store::health::Health;
 use crate::store::log::group::Logged;
 use crate::store::log::group::Made;
 use crate::store::memory::Memory;
@@ -271,7 +270,16 @@ impl View {
         kind: ResourceKind,
         id: ResourceId,
     ) -> Result<Option<Arc<Record>>, StoreError> {
-        let key = (directory, kind, id);
+        self.read((directory, kind, id), true)
+    }
+
+    /// As [`View::resource`]; whether what was read from the disk is kept in memory.
+    pub(in crate::store) fn read(
+        &self,
+        key: ResourceKey,
+        keep: bool,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let (directory, kind, id) = key;
         let mut unfit = None;
         for _read in 0..READS_MAX {
             let expected = match self.look(key) {
@@ -286,7 +294,9 @@ impl View {
             }
             match self.read_cold(key) {
                 Ok(Some(record)) if Some((record.revision, record.crc)) == expected => {
-                    self.0.cache.insert(key, Arc::clone(&record));
+                    if keep {
+                        self.0.cache.insert(key, Arc::clone(&record));
+                    }
                     return Ok(Some(record));
                 }
                 Err(StateError::Io(error)) => {
@@ -444,54 +454,5 @@ impl View {
         (self.0.status.room() == Room::Full).then(|| {
             "the disk is nearly full; writes resume by themselves once there is room".to_owned()
         })
-    }
-
-    /// How the store is.
-    pub fn health(&self) -> Health {
-        let status = &self.0.status;
-        let count = |kind| {
-            let memory = self.memory();
-            let directories = memory.directories.values();
-            directories
-                .map(|found| found.shelf(kind).indexes.count())
-                .sum()
-        };
-        // A slow step holds nothing up as long as nothing waits for it: a checkpoint on a busy disk.
-        let stalled = || {
-            status
-                .stalled_since()
-                .filter(|_| status.waiting_bytes.get() > 0)
-        };
-        let reports = self.0.desk.reports();
-        let failed_since = status.failure().map(|failure| failure.since);
-        Health {
-            writable: self.refusal().map_or(Ok(()), Err),
-            failed_since: failed_since
-                .or_else(|| status.log_stalled_since())
-                .or_else(stalled),
-            seq: status.seq.get(),
-            applied_seq: status.applied_seq.get(),
-            checkpoint_seq: status.checkpoint_seq.get(),
-            waiting_bytes: status.waiting_bytes.get(),
-            users: count(ResourceKind::User),
-            groups: count(ResourceKind::Group),
-            purging: status.purging.get(),
-            log_bytes: status.log_bytes.get(),
-            state_bytes: status.state_bytes.get(),
-            free_bytes: status.free_bytes.get(),
-            space_low: status.room() != Room::Enough,
-            live_bytes: self.live_bytes(),
-            damaged_reads: status.damaged_reads.get(),
-            repaired: reports.repaired,
-            repairing: reports.repairing,
-            lost: reports.lost,
-            verification: reports.verification,
-            base: reports.base,
-            snapshot: reports.snapshot,
-            rebuilt: reports.rebuilt,
-            under_way: reports.under_way,
-            chores_failed: reports.failed.into_iter().collect(),
-            rungs: status.rungs(),
-        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -39,19 +40,34 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The folder of the state in use.
+fn in_use(state: &Path) -> PathBuf {
+    let name = fs::read_to_string(state.join("sled.current")).unwrap();
+    state.join(name.trim_end())
+}
+
+/// The folder that the next rebuild would fill.
+fn rebuilt(state: &Path) -> PathBuf {
+    let number: u64 = in_use(state)
+        .extension()
+        .and_then(|number| number.to_str()?.parse().ok())
+        .unwrap();
+    state.join(format!("sled.{}", number + 1))
+}
+
 /// What a crash may leave.
-const LEFTOVERS: [Leftover; 15] = [
+const LEFTOVERS: [Leftover; 16] = [
     ("half of a snapshot of sled", |state| {
         plant(
-            &state.join("sled/snap.FFFFFFFFFFFFFFFF.generating"),
+            &in_use(state).join("snap.FFFFFFFFFFFFFFFF.generating"),
             &[7; 99],
         );
     }),
     ("a snapshot of sled with nothing in it", |state| {
-        plant(&state.join("sled/snap.FFFFFFFFFFFFFFFF.generating"), b"");
+        plant(&in_use(state).join("snap.FFFFFFFFFFFFFFFF.generating"), b"");
     }),
     ("a conf of sled with nothing in it", |state| {
-        plant(&state.join("sled/conf"), b"");
+        plant(&in_use(state).join("conf"), b"");
     }),
     ("half of a spare segment", |state| {
         plant(&state.join("log/spare.tmp"), &[0; 5000]);
@@ -72,32 +88,31 @@ const LEFTOVERS: [Leftover; 15] = [
         plant(&state.join("index.snapshot.tmp"), b"");
     }),
     ("a state that was begun to be rebuilt", |state| {
-        plant(&state.join("sled.new/db"), &[7; 5000]);
-        plant(&state.join("sled.new/conf"), b"");
+        plant(&rebuilt(state).join("db"), &[7; 5000]);
+        plant(&rebuilt(state).join("conf"), b"");
     }),
     ("an empty folder of a rebuilt state", |state| {
-        fs::create_dir_all(state.join("sled.new")).unwrap();
+        fs::create_dir_all(rebuilt(state)).unwrap();
     }),
     ("the state before a rebuild", |state| {
-        copy(&state.join("sled"), &state.join("sled.old"));
+        copy(&in_use(state), &state.join("sled"));
     }),
-    ("only the state before a rebuild", |state| {
-        fs::rename(state.join("sled"), state.join("sled.old")).unwrap();
+    ("the state after a rebuild, not put to use yet", |state| {
+        copy(&in_use(state), &rebuilt(state));
     }),
-    (
-        "the states before and after a rebuild, and none in use",
-        |state| {
-            copy(&state.join("sled"), &state.join("sled.new"));
-            fs::rename(state.join("sled"), state.join("sled.old")).unwrap();
-        },
-    ),
-    ("the state after a rebuild, and none in use", |state| {
-        fs::rename(state.join("sled"), state.join("sled.new")).unwrap();
+    ("half of the file that names the state in use", |state| {
+        plant(&state.join("sled.current.tmp"), b"sled");
+    }),
+    ("only the state after a rebuild, not put to use", |state| {
+        fs::rename(in_use(state), rebuilt(state)).unwrap();
+    }),
+    ("no state at all", |state| {
+        fs::remove_dir_all(in_use(state)).unwrap();
     }),
 ];
 
-/// A killed process whose state has users, and who they are. With `rollcall storage compact`, where there is one, so that
-/// the commit log alone is not enough.
+/// A killed process whose state has users, and who they are. After `rollcall storage compact`, so that the commit log alone
+/// is not enough.
 fn filled() -> (Process, Vec<Writer>) {
     let mut process = Process::new();
     process.spawn();
@@ -105,12 +120,12 @@ fn filled() -> (Process, Vec<Writer>) {
     let crew = Crew::start(&access, Writer::some(WRITERS, 500));
     pause(WRITING);
     let writers = crew.stop();
-    // A binary without the command says so, and nothing is lost by that.
     let compacted = Command::new(env!("CARGO_BIN_EXE_rollcall"))
         .args(["storage", "compact", "--socket"])
         .arg(process.state().join("admin.sock"))
-        .output();
-    assert!(compacted.is_ok());
+        .output()
+        .unwrap();
+    assert!(compacted.status.success(), "{compacted:?}");
     let crew = Crew::start(&access, writers);
     pause(WRITING);
     let writers = crew.stop();
@@ -122,10 +137,6 @@ fn filled() -> (Process, Vec<Writer>) {
 fn whatever_a_crash_leaves_behind_a_start_has_everything() {
     let (mut process, mut writers) = filled();
     for (name, leave) in LEFTOVERS {
-        // What the row before left and the start had no reason to remove.
-        for folder in ["sled.new", "sled.old"] {
-            drop(fs::remove_dir_all(process.state().join(folder)));
-        }
         leave(&process.state());
         process.spawn();
         let access = process.ready();
@@ -147,7 +158,7 @@ fn newer(file: &Path) {
 }
 
 /// The last file in a folder with this ending.
-fn last(folder: &Path, ending: &str) -> std::path::PathBuf {
+fn last(folder: &Path, ending: &str) -> PathBuf {
     let entries = fs::read_dir(folder).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     let mut paths: Vec<_> = paths
@@ -164,7 +175,7 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
             newer(&last(&state.join("log"), ".log"));
         }),
         ("the state", |state| {
-            let db = sled::open(state.join("sled")).unwrap();
+            let db = sled::open(in_use(state)).unwrap();
             let mut meta = db.get(b"\0meta").unwrap().unwrap().to_vec();
             meta[..4].copy_from_slice(&99_u32.to_le_bytes());
             db.insert(b"\0meta", meta).unwrap();
@@ -193,7 +204,7 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
         let aside = fs::read_dir(process.state()).unwrap();
         let aside = aside.map(|entry| entry.unwrap().file_name());
         let aside: Vec<_> = aside
-            .filter(|name| name.to_string_lossy().starts_with("sled."))
+            .filter(|name| name.to_string_lossy().starts_with("sled.bad."))
             .collect();
         assert!(aside.is_empty(), "{name}: {aside:?}");
     }

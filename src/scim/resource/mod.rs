@@ -73,10 +73,15 @@ impl Resource {
 
     /// Reads the stored form. `None` when it is damaged.
     pub fn from_stored(kind: ResourceKind, bytes: &[u8]) -> Option<Self> {
+        Self::from_stored_with_id(kind, bytes).map(|(resource, _id)| resource)
+    }
+
+    /// The same, and the id that is stored with it.
+    pub fn from_stored_with_id(kind: ResourceKind, bytes: &[u8]) -> Option<(Self, Value)> {
         let mut tree: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
-        tree.shift_remove("id")?;
+        let id = tree.shift_remove("id")?;
         tree.get("schemas")?.as_array()?;
-        Some(Self { kind, tree })
+        Some((Self { kind, tree }, id))
     }
 
     /// The stored form: the tree's JSON text with `id` after `schemas`, so that an answer is these

@@ -329,6 +329,57 @@ impl Lists {
         }
     }
 
+    /// Whether a slot stands where a mention of it says.
+    pub fn have(
+        &self,
+        slots: &Slots,
+        (number, slot): (SlotNumber, &Slot),
+        mention: Mention,
+    ) -> bool {
+        match mention {
+            Mention::Id => {
+                let before = |other| id_order(slots, other, slot.id).is_lt();
+                stands(&self.by_id, by_id(slot.id, number), before)
+            }
+            Mention::Born => {
+                let order = |other| slots.get(other).map(|other| other.born);
+                let before = |other| (order(other), other) < (Some(slot.born), number);
+                stands(&self.by_born, number, before)
+            }
+            Mention::Time(time) => {
+                let at = slot.time(time);
+                stands(self.by_time(time), by_time(at, number), |other| {
+                    let order = time_order(slots, other, time, at);
+                    order.then(other.number.cmp(&number)).is_lt()
+                })
+            }
+            Mention::Print(index, head) => {
+                let entry = Numbered { head, number };
+                let list = self.by_print.get(index);
+                list.is_some_and(|list| stands(list, entry, |other| other < entry))
+            }
+            Mention::Name(index) => {
+                let list = match index {
+                    Index::UserName => &self.by_user_name,
+                    _ => &self.by_display_name,
+                };
+                slot.keys.first(index).is_some_and(|key| {
+                    let head = key.head();
+                    text_stands(list, slots, (index, key), Name { head, number })
+                })
+            }
+            Mention::Email(back) => {
+                let key = usize::try_from(back).ok();
+                let key = key.and_then(|back| slot.keys.at(back));
+                key.is_some_and(|key| {
+                    let head = key.head();
+                    let entry = Email { head, number, back };
+                    text_stands(&self.by_email, slots, (Index::Email, key), entry)
+                })
+            }
+        }
+    }
+
     /// Where `slot` is mentioned and `other`, in its place, would not be.
     pub fn mentions(&self, slot: &Slot, other: Option<&Slot>) -> Vec<Mention> {
         let mut mentions = Vec::with_capacity(16);
@@ -380,4 +431,23 @@ fn text_step<E: Text>(
         let order = text_order(slots, other, index, key);
         order.then(other.number().cmp(&number)).is_lt()
     });
+}
+
+/// Whether `entry` is in `list`; `before` says which entries are before it.
+fn stands<E: Copy + PartialEq>(list: &Sorted<E>, entry: E, before: impl Fn(E) -> bool) -> bool {
+    list.from(list.place(before)).next() == Some(entry)
+}
+
+/// Whether a text of a slot is in its list.
+fn text_stands<E: Text>(
+    list: &Sorted<E>,
+    slots: &Slots,
+    (index, key): (Index, Key<'_>),
+    entry: E,
+) -> bool {
+    let number = entry.number();
+    stands(list, entry, |other| {
+        let order = text_order(slots, other, index, key);
+        order.then(other.number().cmp(&number)).is_lt()
+    })
 }

@@ -5,6 +5,7 @@
 //! write changes the lists in which the resource now stands elsewhere, and moves a few kilobytes
 //! at most: there is no table that has to grow as a whole while everybody waits.
 
+mod check;
 mod keys;
 mod lists;
 mod load;
@@ -28,6 +29,7 @@ use crate::store::index::lists::Step;
 use crate::store::index::slots::Slots;
 use crate::store::record::Header;
 
+pub use crate::store::index::check::Standing;
 pub(in crate::store) use crate::store::index::load::Loader;
 
 /// Where a resource is in memory.

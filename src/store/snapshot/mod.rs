@@ -27,7 +27,7 @@ use crate::base::clock::Timestamp;
 use crate::store::log::frame::StoreId;
 
 /// The snapshot.
-const FILE: &str = "index.snapshot";
+pub const FILE: &str = "index.snapshot";
 /// A snapshot being written.
 const UNFINISHED: &str = "index.snapshot.tmp";
 /// The newest format this program reads, and the one it writes.
