@@ -135,7 +135,7 @@ fn settings(dir: &Path) -> Settings {
         reserve_bytes: 0,
         free_soft_bytes: 0,
         free_hard_bytes: 0,
-        cache_bytes: 64 << 20,
+        cache_bytes: 48 << 20,
         base_log_bytes: 128 << 20,
         retention: Retention {
             history: Duration::from_secs(86_400),

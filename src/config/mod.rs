@@ -300,7 +300,7 @@ impl Default for Draft {
                 reserve_bytes: 256 * MIB,
                 free_soft_bytes: 1024 * MIB,
                 free_hard_bytes: 256 * MIB,
-                cache_bytes: 64 * MIB,
+                cache_bytes: 48 * MIB,
             },
             retention: Retention {
                 history: 400 * DAY,

@@ -37,7 +37,7 @@ use crate::store::meta::Meta;
 /// Where the state notes how far it is.
 const META_KEY: &[u8] = b"\0meta";
 /// Bytes of pages sled keeps in memory.
-const PAGE_CACHE_BYTES: u64 = 64 << 20;
+const PAGE_CACHE_BYTES: u64 = 16 << 20;
 
 /// How long closing waits for sled's threads.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
