@@ -37,17 +37,22 @@ pub fn find(
     if wanted.is_empty() {
         return found;
     }
-    let scanned = read::scan(&dir.join(log::FOLDER), store, &mut |made| {
-        if let Made::PutResource {
-            directory,
-            kind,
-            id,
-            stored,
-        } = made
-        {
-            let key = Key::Resource(*directory, *kind, *id);
-            take(&mut wanted, &mut found, key, Arc::clone(&stored.content));
-        }
+    let scanned = read::list(&dir.join(log::FOLDER)).and_then(|segments| {
+        read::scan(&segments, store, &mut |transaction| {
+            for made in &transaction.logged.changes {
+                if let Made::PutResource {
+                    directory,
+                    kind,
+                    id,
+                    stored,
+                } = made
+                {
+                    let key = Key::Resource(*directory, *kind, *id);
+                    take(&mut wanted, &mut found, key, Arc::clone(&stored.content));
+                }
+            }
+            Ok(())
+        })
     });
     if let Err(error) = scanned {
         tracing::warn!(%error, "the commit log cannot be read for a repair");

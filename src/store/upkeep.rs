@@ -77,6 +77,8 @@ pub struct Upkeep {
     rest_until: Instant,
     /// When a chore may be tried on its own, in the order of [`Chore::ALL`].
     not_before: [Instant; 3],
+    /// A part of the log is damaged, and there is no base behind it yet.
+    log_damaged: bool,
     /// A verification found count or hash to disagree, and not why.
     suspicious: bool,
     /// Removes a state that is no longer in use.
@@ -91,6 +93,8 @@ pub struct Beginning {
     pub base_log_bytes: u64,
     /// The folder of the state in use.
     pub generation: Generation,
+    /// Whether a part of the log is damaged: base and log would not do for a rebuild.
+    pub log_damaged: bool,
     /// Whether this start has compared every cell already.
     pub verified: bool,
 }
@@ -114,6 +118,7 @@ impl Upkeep {
                 Chore::Verify => verify_from,
                 Chore::Base | Chore::Rebuild => now,
             }),
+            log_damaged: beginning.log_damaged,
             suspicious: false,
             removing: None,
         }
@@ -206,7 +211,7 @@ impl Upkeep {
             Chore::Base => {
                 let base = view.desk().reports().base;
                 let since = base.map_or(0, |base| base.seq);
-                if base.is_none() && self.log_was_cut() {
+                if self.log_damaged || (base.is_none() && self.log_was_cut()) {
                     // The state could not be rebuilt now.
                     return true;
                 }

@@ -60,10 +60,27 @@ pub fn open(
     let after = chronicle.seq.max(log_begins.saturating_sub(1));
     if after < memory.seq {
         let failed = |error| OpenError::io("write", dir.join(HISTORY))(error);
-        read::replay::<OpenError>(segments, store, after, 0, &mut |transaction| {
+        let mut copy = |transaction: read::Transaction| {
             let entries = Entries::of(transaction.logged);
             chronicle.append(transaction.seq, &entries).map_err(failed)
-        })?;
+        };
+        match read::replay::<OpenError>(segments, store, after, 0, &mut copy) {
+            // What state and memory did not need is no reason not to start: what can be read is
+            // copied, and what cannot leaves a gap.
+            Err(error @ OpenError::Damaged { .. }) => {
+                tracing::error!(%error, "history and audit miss what is damaged in the commit log");
+                read::scan(segments, store, &mut |transaction| {
+                    if transaction.seq > after {
+                        copy(transaction)
+                    } else {
+                        Ok(())
+                    }
+                })?;
+            }
+            outcome => {
+                outcome?;
+            }
+        }
     }
     chronicle
         .finish(memory)

@@ -21,7 +21,6 @@ use crate::store::log::frame::Kind;
 use crate::store::log::frame::StoreId;
 use crate::store::log::group;
 use crate::store::log::group::Logged;
-use crate::store::log::group::Made;
 use crate::store::log::segment;
 use crate::store::log::segment::BadHeader;
 use crate::store::log::segment::FORMAT;
@@ -259,13 +258,18 @@ pub fn replay<E: From<OpenError>>(
     Err(damaged(&first.path, 0, "it cannot be read").into())
 }
 
-/// Hands every change that can be read to `visit`, segment by segment, and passes over what cannot.
+/// Hands every transaction that can be read to `visit`, segment by segment, and passes over what
+/// cannot.
 ///
 /// # Errors
 ///
-/// [`OpenError`] when the folder cannot be read.
-pub fn scan(dir: &Path, store: StoreId, visit: &mut dyn FnMut(&Made)) -> Result<(), OpenError> {
-    for segment in list(dir)? {
+/// What `visit` says.
+pub fn scan(
+    segments: &[Segment],
+    store: StoreId,
+    visit: &mut dyn FnMut(Transaction) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    for segment in segments {
         let mut walk = Walk {
             store,
             after: 0,
@@ -273,10 +277,16 @@ pub fn scan(dir: &Path, store: StoreId, visit: &mut dyn FnMut(&Made)) -> Result<
             previous: None,
             closed: false,
         };
-        let frames = walk.frames::<OpenError>(&segment, &mut |transaction| {
-            transaction.logged.changes.iter().for_each(&mut *visit);
+        let mut refused = None;
+        let frames = walk.frames::<OpenError>(segment, &mut |transaction| {
+            if refused.is_none() {
+                refused = visit(transaction).err();
+            }
             Ok(())
         });
+        if let Some(error) = refused {
+            return Err(error);
+        }
         if let Err(error) = frames {
             tracing::warn!(%error, "a segment of the commit log cannot be read to its end");
         }

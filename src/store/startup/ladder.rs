@@ -73,6 +73,8 @@ pub struct Recovered {
     pub generation: Generation,
     /// The base in use.
     pub base: Option<Finished>,
+    /// Whether a part of the log is damaged that this start did not need.
+    pub log_damaged: bool,
     /// The snapshot of the indexes that was used; without one every cell was compared.
     pub snapshot: Option<Taken>,
 }
@@ -131,9 +133,14 @@ impl Ladder<'_> {
     /// The usable bases, newest first. One that is not is told, and does no harm by itself.
     fn bases(&self, rungs: &mut Vec<Rung>) -> Result<Vec<Base>, OpenError> {
         let folder = self.dir.join(base::FOLDER);
+        let first = self.segments.first().map_or(1, |segment| segment.first_seq);
         let mut usable = Vec::new();
         for (_seq, path) in base::list(self.dir).map_err(OpenError::io("read", folder))? {
             match Base::open(&path, self.store) {
+                Ok(found) if first > found.header().seq.saturating_add(1) => {
+                    let what = format!("the commit log begins only with transaction {first}");
+                    rungs.push(Rung::BaseDamaged { file: path, what });
+                }
                 Ok(found) => usable.push(found),
                 Err(BaseError::Newer(found)) => {
                     return Err(OpenError::Newer {
@@ -162,7 +169,22 @@ impl Ladder<'_> {
         rungs: &mut Vec<Rung>,
     ) -> Result<Recovered, OpenError> {
         let state = generation.folder(self.dir);
-        let mut why = match self.attempt(generation, bases, Use::Snapshot, rungs) {
+        let first = match self.attempt(generation, bases, Use::Snapshot, rungs) {
+            // The snapshot needs more of the log than the records do.
+            Err(Fault::Final(OpenError::Damaged { file, offset, what })) => {
+                let records = self.attempt(generation, bases, Use::Records, rungs);
+                records.map(|recovered| {
+                    let what = format!("at byte {offset}: {what}");
+                    rungs.push(Rung::OldSegmentDamaged { file, what });
+                    Recovered {
+                        log_damaged: true,
+                        ..recovered
+                    }
+                })
+            }
+            first => first,
+        };
+        let mut why = match first {
             Ok(recovered) => return Ok(recovered),
             // We hold the store's lock, so this is no Rollcall. Leave its state where it is.
             Err(Fault::State(StateError::Io(error))) if is_a_lock(&error) => {
@@ -339,6 +361,7 @@ impl Ladder<'_> {
             replayed,
             generation,
             base: None,
+            log_damaged: false,
             snapshot: used,
         })
     }

@@ -151,6 +151,7 @@ pub fn open(
             dir: dir.clone(),
             base_log_bytes: settings.base_log_bytes,
             generation: recovered.generation,
+            log_damaged: recovered.log_damaged,
             verified: recovered.snapshot.is_none(),
         },
     })

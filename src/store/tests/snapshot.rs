@@ -9,7 +9,9 @@ use crate::store::cell::Key;
 use crate::store::change::Change;
 use crate::store::change::Expect;
 use crate::store::change::Index;
+use crate::store::health::Rung;
 use crate::store::log::frame::StoreId;
+use crate::store::log::read;
 use crate::store::snapshot::path;
 use crate::store::snapshot::read::Useless;
 use crate::store::snapshot::read::load;
@@ -221,4 +223,41 @@ fn a_snapshot_that_state_and_log_do_not_fit_is_not_used() {
     let store = open(dir.path());
     assert_eq!(store.health().snapshot, None);
     assert_eq!(name_of(&store, 7), "user 7 at 2");
+}
+
+#[test]
+fn damage_in_log_that_only_the_snapshot_needs_costs_the_snapshot_and_a_new_base() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path()));
+    let older = fs::read(path(dir.path())).unwrap();
+    let store = open(dir.path());
+    for number in 0..400 {
+        change(&store, number, 2);
+    }
+    drop(store);
+    fs::write(path(dir.path()), older).unwrap();
+    let segments = read::list(&dir.path().join("log")).unwrap();
+    let damaged = &segments[segments.len() - 2].path;
+    assert!(segments.len() > 3, "{segments:?}");
+    let mut bytes = fs::read(damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(damaged, bytes).unwrap();
+    let store = open(dir.path());
+    let rungs = store.health().rungs;
+    assert!(
+        matches!(&*rungs, [Rung::OldSegmentDamaged { file, .. }] if file == damaged),
+        "{rungs:?}"
+    );
+    assert_eq!(store.health().snapshot, None);
+    assert_eq!(name_of(&store, 399), "user 399 at 2");
+    wait_until("there is a base behind it", || {
+        store.health().base.is_some()
+    });
+    wait_until("the damaged log is gone", || !damaged.exists());
+    drop(store);
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    let store = open(dir.path());
+    assert_eq!(name_of(&store, 399), "user 399 at 2");
+    assert_eq!(store.history_last(DirectoryId(1)), 401);
 }

@@ -29,13 +29,14 @@ impl Upkeep {
     }
 
     /// Makes the log before a new base superfluous.
-    fn use_base(&self, finished: Finished, view: &View) {
+    fn use_base(&mut self, finished: Finished, view: &View) {
         tracing::info!(
             seq = finished.seq,
             cells = finished.cells,
             bytes = finished.bytes,
             "a base was written and read back"
         );
+        self.log_damaged = false;
         view.desk().report(|reports| reports.base = Some(finished));
         if let Err(error) = base::remove_older(&self.dir, finished.seq) {
             tracing::warn!(%error, "older bases cannot be removed");
