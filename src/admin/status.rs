@@ -7,6 +7,7 @@ use crate::admin::tokens::LIVE_PROVISION_MAX;
 use crate::admin::tokens::ago;
 use crate::admin::tokens::is_live;
 use crate::base::clock::Timestamp;
+use crate::store::desk::Chore;
 use crate::store::health::Health;
 use crate::store::health::Rung;
 use crate::store::row::DirectoryRow;
@@ -255,16 +256,7 @@ fn store_warnings(health: &Health) -> Vec<Warning> {
             "make room: below the hard mark writes are refused",
         ));
     }
-    if health.damaged_reads > 0 {
-        warnings.push(warning(
-            "store.damaged",
-            format!(
-                "{} reads since the start found a damaged copy",
-                health.damaged_reads
-            ),
-            "systemctl restart rollcall      (rebuilds from the commit log), then look at the disk",
-        ));
-    }
+    warnings.extend(damage_warnings(health));
     for rung in &health.rungs {
         match rung {
             // Everyday consequences of a crash or a kill.
@@ -290,6 +282,53 @@ fn store_warnings(health: &Health) -> Vec<Warning> {
                 ));
             }
         }
+    }
+    warnings
+}
+
+/// What needs attention in what the store holds, and in what it does about it.
+fn damage_warnings(health: &Health) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if health.lost > 0 {
+        warnings.push(warning(
+            "store.lost",
+            format!(
+                "{} stored copies are damaged, and neither the base nor the commit log has them",
+                health.lost
+            ),
+            "rollcall storage status      (names them), then restore a backup, or have them provisioned anew",
+        ));
+    }
+    if health.damaged_reads > 0 {
+        warnings.push(warning(
+            "store.damaged",
+            format!(
+                "{} reads since the start found a damaged copy; {} copies were repaired, {} are being repaired",
+                health.damaged_reads, health.repaired, health.repairing
+            ),
+            "rollcall storage verify      (tells whether all is well again), then look at the disk (dmesg, smartctl)",
+        ));
+    }
+    if let Some(found) = &health.verification
+        && (found.damaged > 0 || found.surplus > 0 || !found.agrees)
+    {
+        let what = match (found.damaged, found.surplus) {
+            (0, 0) => "count or hash to disagree".to_owned(),
+            (damaged, surplus) => format!("{damaged} damaged and {surplus} surplus cells"),
+        };
+        warnings.push(warning(
+            "store.verification",
+            format!("the verification of the state at {} found {what}", found.at),
+            "rollcall storage verify      (tells whether all is well again), then look at the disk (dmesg, smartctl)",
+        ));
+    }
+    for (chore, why) in &health.chores_failed {
+        let fix = match chore {
+            Chore::Verify => "rollcall storage verify",
+            Chore::Base | Chore::Rebuild => "mend that, then: rollcall storage compact",
+        };
+        let what = format!("{} failed: {why}", chore.name());
+        warnings.push(warning("store.chore_failed", what, fix));
     }
     warnings
 }

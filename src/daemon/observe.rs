@@ -51,6 +51,25 @@ impl Observe {
             &[
                 (&[("part", "log")], health.log_bytes),
                 (&[("part", "state")], health.state_bytes),
+                (&[("part", "base")], health.parts.base),
+                (&[("part", "history")], health.parts.history),
+                (&[("part", "audit")], health.parts.audit),
+                (&[("part", "snapshot")], health.parts.snapshot),
+                (&[("part", "reserve")], health.parts.reserve),
+                (&[("part", "other_states")], health.parts.other_states),
+            ],
+        );
+        gauge(
+            "rollcall_storage_live_bytes",
+            "Bytes of all users and groups as they are stored.",
+            &[(&[], health.live_bytes)],
+        );
+        gauge(
+            "rollcall_storage_damaged_copies",
+            "Stored copies that are damaged, by what becomes of them.",
+            &[
+                (&[("outcome", "repairing")], health.repairing),
+                (&[("outcome", "lost")], health.lost),
             ],
         );
         gauge(
@@ -67,6 +86,20 @@ impl Observe {
             "rollcall_change_sequence",
             "Number of the last committed transaction.",
             &[(&[], health.seq)],
+        );
+        let mut counter = |name: &str, help: &str, value: u64| {
+            exposition.family(name, "counter", help);
+            exposition.sample(name, &[], value);
+        };
+        counter(
+            "rollcall_storage_damaged_reads_total",
+            "Reads that found a stored copy lost or damaged.",
+            health.damaged_reads,
+        );
+        counter(
+            "rollcall_storage_repaired_total",
+            "Stored copies that were put right.",
+            health.repaired,
         );
         Answer::new(StatusCode::OK)
             .with_body(Exposition::MEDIA_TYPE, exposition.into_text())

@@ -8,6 +8,7 @@ use crate::scim::schema::ResourceKind;
 use crate::store::base::write::Finished;
 use crate::store::desk::Chore;
 use crate::store::desk::Verification;
+use crate::store::parts::Parts;
 use crate::store::snapshot::Taken;
 use crate::store::space::Room;
 use crate::store::view::View;
@@ -38,6 +39,8 @@ pub struct Health {
     pub log_bytes: u64,
     /// Bytes of the state on disk, as of the last checkpoint.
     pub state_bytes: u64,
+    /// What each part took of the disk when that was measured last, some seconds ago.
+    pub parts: Parts,
     /// Free bytes on the file system.
     pub free_bytes: u64,
     /// Whether free space is below the soft mark.
@@ -101,6 +104,7 @@ impl View {
             purging: status.purging.get(),
             log_bytes: status.log_bytes.get(),
             state_bytes: status.state_bytes.get(),
+            parts: status.parts(),
             free_bytes: status.free_bytes.get(),
             space_low: status.room() != Room::Enough,
             live_bytes: self.live_bytes(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::store::log::segment::NoSegment;
 use crate::store::log::segment::Spares;
+use crate::store::parts;
 use crate::store::space;
 use crate::store::space::Room;
 use crate::store::space::Space;
@@ -17,6 +18,8 @@ use crate::store::view::View;
 
 /// How often the room is looked at.
 const ROUND: Duration = Duration::from_secs(1);
+/// The parts of the store are measured once in so many rounds: there may be thousands of files.
+const MEASURE_EVERY: u32 = 15;
 
 /// What the bell says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +103,15 @@ impl Keeper {
     /// Works until it is told to stop.
     pub fn run(self) {
         let mut last_round = None;
+        let mut rounds = 0_u32;
         loop {
             let due = last_round.is_none_or(|last: std::time::Instant| last.elapsed() >= ROUND);
             if due {
                 self.look();
+                if rounds.is_multiple_of(MEASURE_EVERY) {
+                    self.measure();
+                }
+                rounds = rounds.wrapping_add(1);
                 last_round = Some(std::time::Instant::now());
             }
             // Making one that is not needed is no work, and without room the next round tries again.
@@ -117,6 +125,14 @@ impl Keeper {
             if self.bell.wait() == Call::Stop {
                 return;
             }
+        }
+    }
+
+    /// Measures what each part of the store takes.
+    fn measure(&self) {
+        match parts::measure(&self.dir) {
+            Ok(parts) => self.view.status().set_parts(parts),
+            Err(error) => tracing::warn!(%error, "the sizes of the store's files cannot be read"),
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 use crate::base::clock::Clock;
 use crate::base::clock::Timestamp;
 use crate::store::health::Rung;
+use crate::store::parts::Parts;
 use crate::store::space::Room;
 
 /// A step of the applier, or an append to the log, that takes longer than this is stalled.
@@ -86,6 +87,8 @@ pub struct Status {
     room: Mutex<Option<Room>>,
     /// The log needed another segment, and there was no room for one.
     no_segment: AtomicBool,
+    /// What each part takes of the disk.
+    parts: Mutex<Parts>,
     /// What the start had to do.
     rungs: Mutex<Vec<Rung>>,
     /// The first failure.
@@ -185,6 +188,16 @@ impl Status {
             }
             (false, true) | (true, false) => {}
         }
+    }
+
+    /// Notes what each part takes of the disk.
+    pub fn set_parts(&self, parts: Parts) {
+        *lock(&self.parts) = parts;
+    }
+
+    /// What each part took of the disk when that was measured last.
+    pub fn parts(&self) -> Parts {
+        *lock(&self.parts)
     }
 
     /// Notes what the start had to do.
