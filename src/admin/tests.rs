@@ -4,6 +4,7 @@ mod directories;
 mod history;
 mod resources;
 mod status;
+mod storage;
 mod tokens;
 
 use std::sync::Arc;
@@ -149,6 +150,7 @@ impl Fixture {
                     key(Index::UserName, &fold(name)),
                     key(Index::ExternalId, &format!("x-{name}")),
                     key(Index::Email, &fold(email)),
+                    key(Index::Email, &fold(&format!("home-{email}"))),
                 ],
                 unique: vec![Index::UserName],
                 body: body.to_string().into_bytes().into(),

@@ -4,6 +4,7 @@ mod asking;
 mod config;
 mod history;
 mod printing;
+mod storage;
 
 use std::ffi::OsString;
 use std::sync::Arc;

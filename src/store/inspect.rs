@@ -88,4 +88,14 @@ impl View {
     pub fn is_hurried(&self) -> bool {
         self.desk().is_hurried()
     }
+
+    /// Loses the stored copy of a resource, as a disk may.
+    #[cfg(test)]
+    pub fn spoil(&self, directory: DirectoryId, kind: ResourceKind, id: ResourceId) {
+        let key = crate::store::cell::Key::Resource(directory, kind, id);
+        while self.status().applied_seq.get() < self.status().seq.get() {
+            std::thread::yield_now();
+        }
+        self.state().mend(&key, None).unwrap();
+    }
 }

@@ -210,6 +210,11 @@ impl Appliance {
         }
     }
 
+    /// The folder of the state.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
     /// The socket of those who may only look.
     pub fn read_socket(&self) -> String {
         let path = self.folder.path().join("read.sock");

@@ -41,6 +41,8 @@ mod replay;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]
+mod storage;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod tls;

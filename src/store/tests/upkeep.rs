@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::store::base;
 use crate::store::cell::Key;
 use crate::store::cell::Mark;
+use crate::store::change::Change;
 use crate::store::change::Expect;
 use crate::store::desk::Chore;
 use crate::store::desk::Reports;
@@ -251,6 +252,44 @@ fn a_read_that_finds_damage_has_it_repaired() {
     });
     check(&store, directory, 1);
     assert!(store.health().damaged_reads > 0);
+}
+
+#[test]
+fn what_nobody_has_is_lost_until_it_is_written_or_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, directory) = filled(dir.path());
+    done(&store, Chore::Base);
+    wait_until("the log is recycled", || segments(dir.path()).len() == 1);
+    fs::remove_file(base_of(dir.path())).unwrap();
+    for number in [3, 4] {
+        let key = Key::Resource(directory, USER, id(number));
+        store.state().mend(&key, None).unwrap();
+    }
+    assert_eq!(store.lost(), [""; 0]);
+    let found = done(&store, Chore::Verify).verification.unwrap();
+    assert_eq!(found.damaged, 2);
+    assert!(store.wait_for_repairs(PATIENCE));
+    let name = |number| format!("User {} of directory {}", id(number), directory.0);
+    let mut lost = store.lost();
+    lost.sort();
+    let mut expected = [name(3), name(4)];
+    expected.sort();
+    assert_eq!(lost, expected);
+    assert_eq!((store.health().lost, store.health().repairing), (2, 0));
+    let again = put(directory, 3, Expect::Exists, record(3, 2));
+    store.commit(plain(vec![again])).unwrap();
+    assert_eq!(store.lost(), [name(4)]);
+    let gone = Change::DeleteResource {
+        directory,
+        kind: USER,
+        id: id(4),
+        expect: Expect::Exists,
+    };
+    store.commit(plain(vec![gone])).unwrap();
+    assert_eq!((store.lost().len(), store.health().lost), (0, 0));
+    settle(&store);
+    let found = done(&store, Chore::Verify).verification.unwrap();
+    assert!(found.agrees && found.damaged == 0, "{found:?}");
 }
 
 /// The only base in `dir`.
