@@ -52,6 +52,9 @@ const VERIFY_EVERY: Duration = Duration::from_secs(24 * 3600);
 const REBUILD_EVERY: Duration = Duration::from_secs(3600);
 /// Bytes of the state beyond which a rebuild can be worth it.
 const REBUILD_BYTES_MIN: u64 = 256 << 20;
+/// Another base is written when the log behind the last one has this share of what is stored: log,
+/// base and state together stay below three times the JSON.
+const BASE_LOG_SHARE: u64 = 4;
 /// A state this many times as large as what it holds is rebuilt.
 const REBUILD_RATIO: u64 = 3;
 
@@ -215,7 +218,7 @@ impl Upkeep {
                     // The state could not be rebuilt now.
                     return true;
                 }
-                let enough = self.base_log_bytes.max(view.live_bytes() / 2);
+                let enough = self.base_log_bytes.max(view.live_bytes() / BASE_LOG_SHARE);
                 match recycle::bytes_after(&self.dir.join(FOLDER), since) {
                     Ok(bytes) => bytes > enough,
                     Err(error) => {
