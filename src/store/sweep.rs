@@ -49,6 +49,16 @@ pub enum SweepError {
     /// The state is at fault as a whole.
     #[error(transparent)]
     State(#[from] StateError),
+    /// There is not enough room on the disk to begin.
+    #[error("it may take {needed} bytes of the disk and must leave {spare}, and {free} are free")]
+    NoRoom {
+        /// What it may take.
+        needed: u64,
+        /// What is free.
+        free: u64,
+        /// What has to stay free.
+        spare: u64,
+    },
     /// The base could not be written.
     #[error("the base cannot be written: {0}")]
     Base(#[from] BaseError),

@@ -27,6 +27,7 @@ use crate::store::log::FOLDER;
 use crate::store::log::recycle;
 use crate::store::rebuild::Target;
 use crate::store::snapshot;
+use crate::store::space;
 use crate::store::state::State;
 use crate::store::state::StateError;
 use crate::store::sweep;
@@ -248,12 +249,18 @@ impl Upkeep {
             Chore::Base => view.live_bytes(),
             Chore::Rebuild => view.live_bytes().saturating_mul(2),
         };
-        let free = view.status().free_bytes.get();
-        let spare = view.status().free_hard_bytes.get();
-        if needed > 0 && free < needed.saturating_add(spare) {
-            let why = format!("it may take {needed} bytes, and {free} are free");
-            let error = io::Error::new(io::ErrorKind::StorageFull, why);
-            return Err(SweepError::Base(BaseError::Io(error)));
+        if needed > 0 {
+            // What the keeper measured is up to a second old, and somebody may just have made room.
+            let free = space::free_bytes(&self.dir);
+            let free = free.unwrap_or_else(|_error| view.status().free_bytes.get());
+            let spare = view.status().free_hard_bytes.get();
+            if free < needed.saturating_add(spare) {
+                return Err(SweepError::NoRoom {
+                    needed,
+                    free,
+                    spare,
+                });
+            }
         }
         match chore {
             Chore::Verify => Ok(Sink::Verify),
