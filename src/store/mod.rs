@@ -19,6 +19,7 @@ mod commit;
 pub mod desk;
 pub mod error;
 mod generation;
+mod header;
 pub mod health;
 mod index;
 pub mod inspect;

@@ -26,6 +26,8 @@ use crate::audit::bytes::BadBytes;
 use crate::audit::bytes::Input;
 use crate::base::clock::Timestamp;
 use crate::store::cell::Tally;
+use crate::store::header::BadHeader;
+use crate::store::header::Form;
 use crate::store::log::frame::StoreId;
 use crate::store::log::segment;
 
@@ -38,7 +40,11 @@ const UNFINISHED: &str = "base.tmp";
 /// How a base's name ends.
 const SUFFIX: &str = ".base";
 /// How a base begins.
-const MAGIC: [u8; 8] = *b"ROLLBASE";
+const FORM: Form = Form {
+    magic: *b"ROLLBASE",
+    format: FORMAT,
+    bytes: HEADER_BYTES,
+};
 /// How a base ends.
 const MAGIC_END: [u8; 8] = *b"BASE.END";
 /// Bytes of the header.
@@ -93,45 +99,27 @@ pub struct Header {
 impl Header {
     /// The header's bytes.
     fn encode(&self) -> Vec<u8> {
-        let mut rest = Vec::with_capacity(HEADER_BYTES);
-        rest.extend_from_slice(&self.store.0);
-        bytes::put_u64(&mut rest, self.seq);
-        bytes::put_time(&mut rest, self.at);
-        rest.resize(HEADER_BYTES - 16, 0);
-        let mut out = Vec::with_capacity(HEADER_BYTES);
-        out.extend_from_slice(&MAGIC);
-        bytes::put_u32(&mut out, FORMAT);
-        bytes::put_u32(&mut out, crc32fast::hash(&rest));
-        out.extend_from_slice(&rest);
-        out
+        let mut fields = Vec::new();
+        fields.extend_from_slice(&self.store.0);
+        bytes::put_u64(&mut fields, self.seq);
+        bytes::put_time(&mut fields, self.at);
+        FORM.encode(&fields)
     }
 
     /// Reads what [`Header::encode`] wrote.
     fn decode(header: &[u8]) -> Result<Self, BaseError> {
-        let mut input = Input::new(header);
-        let mut read = || -> Result<Result<Self, u32>, BadBytes> {
-            if input.array()? != MAGIC {
-                return Err(BadBytes);
-            }
-            match input.u32()? {
-                FORMAT => {}
-                newer if newer > FORMAT => return Ok(Err(newer)),
-                _ => return Err(BadBytes),
-            }
-            if input.u32()? != crc32fast::hash(input.rest()) {
-                return Err(BadBytes);
-            }
-            Ok(Ok(Self {
+        let read = || -> Result<Self, BadHeader> {
+            let mut input = FORM.decode(header)?;
+            Ok(Self {
                 store: StoreId(input.array()?),
                 seq: input.u64()?,
                 at: input.time()?,
-            }))
+            })
         };
-        match read() {
-            Ok(Ok(header)) => Ok(header),
-            Ok(Err(newer)) => Err(BaseError::Newer(newer)),
-            Err(BadBytes) => Err(damaged(0, "its header is not readable")),
-        }
+        read().map_err(|bad| match bad {
+            BadHeader::Newer(newer) => BaseError::Newer(newer),
+            BadHeader::Damaged => damaged(0, "its header is not readable"),
+        })
     }
 }
 

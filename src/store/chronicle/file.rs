@@ -21,12 +21,15 @@ use crate::audit::chain::Hash;
 use crate::audit::chain::Salt;
 use crate::base::clock::Timestamp;
 use crate::base::ident::DirectoryId;
+use crate::store::header::Form;
 use crate::store::log::frame::StoreId;
 
-/// The newest format this program reads, and the one it writes.
-const FORMAT: u32 = 1;
 /// How a file begins.
-const MAGIC: [u8; 8] = *b"ROLLCHRN";
+const FORM: Form = Form {
+    magic: *b"ROLLCHRN",
+    format: 1,
+    bytes: HEADER_BYTES,
+};
 /// Bytes of a file's header.
 pub const HEADER_BYTES: usize = 128;
 /// [`HEADER_BYTES`] as an offset.
@@ -116,19 +119,13 @@ pub struct Header {
 impl Header {
     /// The header's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut rest = Vec::with_capacity(HEADER_BYTES);
-        rest.extend_from_slice(&self.store.0);
-        bytes::put_u32(&mut rest, self.place.number());
-        bytes::put_u64(&mut rest, self.first);
-        bytes::put_time(&mut rest, self.at);
-        rest.extend_from_slice(&self.before);
-        rest.resize(HEADER_BYTES - 16, 0);
-        let mut out = Vec::with_capacity(HEADER_BYTES);
-        out.extend_from_slice(&MAGIC);
-        bytes::put_u32(&mut out, FORMAT);
-        bytes::put_u32(&mut out, crc32fast::hash(&rest));
-        out.extend_from_slice(&rest);
-        out
+        let mut fields = Vec::new();
+        fields.extend_from_slice(&self.store.0);
+        bytes::put_u32(&mut fields, self.place.number());
+        bytes::put_u64(&mut fields, self.first);
+        bytes::put_time(&mut fields, self.at);
+        fields.extend_from_slice(&self.before);
+        FORM.encode(&fields)
     }
 
     /// Reads what [`Header::encode`] wrote.
@@ -137,13 +134,7 @@ impl Header {
     ///
     /// [`BadBytes`] when it is not a header of a known format.
     pub fn decode(header: &[u8]) -> Result<Self, BadBytes> {
-        let mut input = Input::new(header);
-        if input.array()? != MAGIC || input.u32()? != FORMAT {
-            return Err(BadBytes);
-        }
-        if header.len() != HEADER_BYTES || input.u32()? != crc32fast::hash(input.rest()) {
-            return Err(BadBytes);
-        }
+        let mut input = FORM.decode(header).map_err(|_bad| BadBytes)?;
         Ok(Self {
             store: StoreId(input.array()?),
             place: Place::of_number(input.u32()?),

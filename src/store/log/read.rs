@@ -15,6 +15,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::store::error::OpenError;
+use crate::store::header::BadHeader;
 use crate::store::log::frame::HEAD_BYTES;
 use crate::store::log::frame::Head;
 use crate::store::log::frame::Kind;
@@ -22,7 +23,6 @@ use crate::store::log::frame::StoreId;
 use crate::store::log::group;
 use crate::store::log::group::Logged;
 use crate::store::log::segment;
-use crate::store::log::segment::BadHeader;
 use crate::store::log::segment::FORMAT;
 use crate::store::log::segment::FRAMES_AT;
 use crate::store::log::segment::Header;

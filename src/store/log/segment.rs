@@ -14,9 +14,9 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use crate::audit::bytes;
-use crate::audit::bytes::BadBytes;
-use crate::audit::bytes::Input;
 use crate::base::clock::Timestamp;
+use crate::store::header::BadHeader;
+use crate::store::header::Form;
 use crate::store::log::frame::StoreId;
 use crate::store::space;
 
@@ -30,7 +30,11 @@ pub const FRAMES_AT: u64 = 4096;
 /// Smallest segment.
 pub const BYTES_MIN: u64 = 64 << 10;
 /// How a segment begins.
-const MAGIC: [u8; 8] = *b"ROLLCLOG";
+const FORM: Form = Form {
+    magic: *b"ROLLCLOG",
+    format: FORMAT,
+    bytes: HEADER_BYTES,
+};
 /// A segment nobody uses yet.
 const SPARE: &str = "spare";
 /// A segment being made.
@@ -55,37 +59,16 @@ pub struct Header {
     pub previous: FrameHash,
 }
 
-/// Why a header was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadHeader {
-    /// Not a header, or damaged.
-    Damaged,
-    /// Of this newer format.
-    Newer(u32),
-}
-
-impl From<BadBytes> for BadHeader {
-    fn from(_error: BadBytes) -> Self {
-        Self::Damaged
-    }
-}
-
 impl Header {
     /// The header's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut rest = Vec::with_capacity(HEADER_BYTES);
-        rest.extend_from_slice(&self.store.0);
-        bytes::put_u64(&mut rest, self.first_seq);
-        bytes::put_u64(&mut rest, self.bytes);
-        bytes::put_time(&mut rest, self.at);
-        rest.extend_from_slice(&self.previous);
-        rest.resize(HEADER_BYTES - 16, 0);
-        let mut out = Vec::with_capacity(HEADER_BYTES);
-        out.extend_from_slice(&MAGIC);
-        bytes::put_u32(&mut out, FORMAT);
-        bytes::put_u32(&mut out, crc32fast::hash(&rest));
-        out.extend_from_slice(&rest);
-        out
+        let mut fields = Vec::new();
+        fields.extend_from_slice(&self.store.0);
+        bytes::put_u64(&mut fields, self.first_seq);
+        bytes::put_u64(&mut fields, self.bytes);
+        bytes::put_time(&mut fields, self.at);
+        fields.extend_from_slice(&self.previous);
+        FORM.encode(&fields)
     }
 
     /// Reads what [`Header::encode`] wrote.
@@ -94,19 +77,7 @@ impl Header {
     ///
     /// [`BadHeader`].
     pub fn decode(header: &[u8]) -> Result<Self, BadHeader> {
-        let mut input = Input::new(header);
-        if input.array()? != MAGIC {
-            return Err(BadHeader::Damaged);
-        }
-        // The format comes before the checksum: a later one may have another layout behind it.
-        match input.u32()? {
-            FORMAT => {}
-            newer if newer > FORMAT => return Err(BadHeader::Newer(newer)),
-            _ => return Err(BadHeader::Damaged),
-        }
-        if input.u32()? != crc32fast::hash(input.rest()) {
-            return Err(BadHeader::Damaged);
-        }
+        let mut input = FORM.decode(header)?;
         Ok(Self {
             store: StoreId(input.array()?),
             first_seq: input.u64()?,

@@ -24,18 +24,19 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::base::clock::Timestamp;
+use crate::store::header::Form;
 use crate::store::log::frame::StoreId;
 
 /// The snapshot.
 pub const FILE: &str = "index.snapshot";
 /// A snapshot being written.
 const UNFINISHED: &str = "index.snapshot.tmp";
-/// The newest format this program reads, and the one it writes.
-const FORMAT: u32 = 1;
 /// How a snapshot begins.
-const MAGIC: [u8; 8] = *b"ROLLSNAP";
-/// Bytes of the header.
-const HEADER_BYTES: usize = 64;
+const FORM: Form = Form {
+    magic: *b"ROLLSNAP",
+    format: 1,
+    bytes: 64,
+};
 /// Longest section. A stretch of the largest resources stays below it.
 const SECTION_BYTES_MAX: usize = 1 << 30;
 

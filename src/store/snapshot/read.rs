@@ -12,12 +12,11 @@ use crate::base::ident::DirectoryId;
 use crate::scim::schema::ResourceKind;
 use crate::store::cell::Key;
 use crate::store::cell::Mark;
+use crate::store::header::BadHeader;
 use crate::store::log::frame::StoreId;
 use crate::store::memory::BadCell;
 use crate::store::memory::Memory;
-use crate::store::snapshot::FORMAT;
-use crate::store::snapshot::HEADER_BYTES;
-use crate::store::snapshot::MAGIC;
+use crate::store::snapshot::FORM;
 use crate::store::snapshot::SECTION_BYTES_MAX;
 use crate::store::snapshot::Taken;
 use crate::store::snapshot::kind;
@@ -32,9 +31,9 @@ pub enum Useless {
     /// It is not what any writer of this format writes.
     #[error("it is damaged")]
     Damaged,
-    /// Another format.
-    #[error("it has another format")]
-    Format,
+    /// A newer Rollcall wrote it.
+    #[error("it has a newer format")]
+    Newer,
     /// It belongs to another store.
     #[error("it belongs to another store")]
     Foreign,
@@ -95,18 +94,12 @@ pub fn load(dir: &Path, store: StoreId) -> Result<Option<(Memory, Taken)>, Usele
 
 /// Reads the header.
 fn header(input: &mut impl Read, store: StoreId) -> Result<Taken, Useless> {
-    let mut header = [0; HEADER_BYTES];
+    let mut header = [0; FORM.bytes];
     fill(input, &mut header)?;
-    let mut header = Input::new(&header);
-    if header.array()? != MAGIC {
-        return Err(Useless::Damaged);
-    }
-    if header.u32()? != FORMAT {
-        return Err(Useless::Format);
-    }
-    if header.u32()? != crc32fast::hash(header.rest()) {
-        return Err(Useless::Damaged);
-    }
+    let mut header = FORM.decode(&header).map_err(|bad| match bad {
+        BadHeader::Newer(_) => Useless::Newer,
+        BadHeader::Damaged => Useless::Damaged,
+    })?;
     let found = StoreId(header.array()?);
     if found != store {
         return Err(Useless::Foreign);

@@ -14,9 +14,7 @@ use crate::scim::schema::ResourceKind;
 use crate::store::log::frame::StoreId;
 use crate::store::log::segment;
 use crate::store::rows;
-use crate::store::snapshot::FORMAT;
-use crate::store::snapshot::HEADER_BYTES;
-use crate::store::snapshot::MAGIC;
+use crate::store::snapshot::FORM;
 use crate::store::snapshot::Taken;
 use crate::store::snapshot::UNFINISHED;
 use crate::store::snapshot::kind;
@@ -129,17 +127,11 @@ impl Unused {
 
 /// The header of a snapshot.
 fn header(taken: &Taken) -> Vec<u8> {
-    let mut rest = Vec::with_capacity(HEADER_BYTES);
-    rest.extend_from_slice(&taken.store.0);
-    bytes::put_u64(&mut rest, taken.seq);
-    bytes::put_time(&mut rest, taken.at);
-    rest.resize(HEADER_BYTES - 16, 0);
-    let mut out = Vec::with_capacity(HEADER_BYTES);
-    out.extend_from_slice(&MAGIC);
-    bytes::put_u32(&mut out, FORMAT);
-    bytes::put_u32(&mut out, crc32fast::hash(&rest));
-    out.extend_from_slice(&rest);
-    out
+    let mut fields = Vec::new();
+    fields.extend_from_slice(&taken.store.0);
+    bytes::put_u64(&mut fields, taken.seq);
+    bytes::put_time(&mut fields, taken.at);
+    FORM.encode(&fields)
 }
 
 /// Sections being written.

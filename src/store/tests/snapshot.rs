@@ -119,7 +119,7 @@ fn a_damaged_snapshot_is_useless_and_nothing_else() {
     newer[8] = 9;
     fs::write(path(dir.path()), &newer).unwrap();
     let newer = load(dir.path(), STORE).err();
-    assert!(matches!(newer, Some(Useless::Format)));
+    assert!(matches!(newer, Some(Useless::Newer)));
 }
 
 /// Puts user `number` of directory 1 at a revision.
