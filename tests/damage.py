@@ -104,12 +104,17 @@ def first(paths):
     return paths[:1]
 
 
+def older(paths):
+    return paths[:-1][:1]
+
+
 # Kind of file: where, which of them, whether the log holds there what nothing else has, by the state that is damaged.
+# A state that was rebuilt lies in sled.2.
 KINDS = {
-    "sled/db": ("sled/db", first, ()),
-    "sled/conf": ("sled/conf", first, ()),
-    "sled/snap.*": ("sled/snap.*", newest, ()),
-    "first segment": ("log/*.log", first, ()),
+    "sled/db": ("sled*/db", first, ()),
+    "sled/conf": ("sled*/conf", first, ()),
+    "sled/snap.*": ("sled*/snap.*", newest, ()),
+    "first segment": ("log/*.log", older, ()),
     "needed segment": ("log/*.log", None, ("busy",)),
     "last segment": ("log/*.log", newest, ("busy", "quiet")),
     "spare segment": ("log/spare", first, ()),
@@ -151,7 +156,7 @@ def load(binary, folder, users, dice):
                 print("without a C compiler the busy state is less busy: its applier is not held up")
             server = Server(binary, folder, folder / "state", SETTINGS, server.token, environment=faulty)
             # Nothing of what is written now reaches the file of sled.
-            (folder / "faults").write_text("hang write state/sled/\n")
+            (folder / "faults").write_text("hang write state/sled\n")
             write(users)
         server.kill()
         copy = folder / name
