@@ -216,6 +216,11 @@ impl Admin {
                 "systemctl restart rollcall      (compares every record), then look at the disk";
             report.add(finding("state.disagrees", what, fix, false));
         }
+        if let Some(what) = self.store.check_base() {
+            let fix = "the store writes another one by itself";
+            let done = self.chore(Chore::Base).is_ok();
+            report.add(finding("base.damaged", what, fix, done));
+        }
         names.truncate(LOST_MAX);
         for name in names {
             let what = format!("{name} is lost: neither the base nor the commit log has it");

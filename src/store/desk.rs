@@ -177,6 +177,13 @@ impl Desk {
         })
     }
 
+    /// Asks for a chore and does not wait.
+    pub fn request(&self, chore: Chore) {
+        let mut inner = self.lock();
+        let tickets = inner.tickets.entry(chore).or_default();
+        tickets.given = tickets.given.saturating_add(1);
+    }
+
     /// Whether somebody waits for a chore.
     pub fn is_asked(&self, chore: Chore) -> bool {
         let inner = self.lock();

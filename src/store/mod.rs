@@ -129,6 +129,8 @@ struct Inner {
     jobs: SyncSender<Job>,
     /// The store's directory.
     dir: PathBuf,
+    /// The store.
+    store: StoreId,
     /// What runs, until it is closed.
     running: Mutex<Option<Running>>,
 }
@@ -147,8 +149,6 @@ struct Running {
     bell: Arc<Bell>,
     /// The way to the applier.
     queue: Arc<Queue>,
-    /// The store.
-    store: StoreId,
 }
 
 impl Deref for Store {
@@ -257,6 +257,12 @@ impl Store {
         self.0.view.desk().hurry();
     }
 
+    /// Reads the base in use, when there is one, and returns what is wrong with it. A damaged one is
+    /// used no more, and another is written. Takes long.
+    pub fn check_base(&self) -> Option<String> {
+        base::check::check(&self.0.dir, self.0.store, &self.0.view)
+    }
+
     /// Closes the store: what is committed is brought into the state, and that is synced. Later
     /// commits are refused; reads go on.
     pub fn shutdown(&self) {
@@ -343,12 +349,12 @@ fn start(opened: Opened, settings: &Settings, clock: Arc<dyn Clock>) -> io::Resu
         tender: Thread::start("store-tend", move || tender.run())?,
         bell,
         queue,
-        store: opened.store,
     };
     Ok(Store(Arc::new(Inner {
         view,
         jobs,
         dir: settings.dir.clone(),
+        store: opened.store,
         running: Mutex::new(Some(running)),
     })))
 }
@@ -411,7 +417,7 @@ impl Inner {
         self.view.desk().close();
         let tended = self.ended(&running.tender);
         if commit && keeper && applied && tended {
-            tender::last_snapshot(&self.dir, running.store, &self.view);
+            tender::last_snapshot(&self.dir, self.store, &self.view);
         } else {
             tracing::error!("a thread of the store did not end well; the commit log is complete");
         }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::store::base::check;
 use crate::store::log::frame::StoreId;
 use crate::store::repair;
 use crate::store::snapshot;
@@ -17,6 +18,8 @@ use crate::store::view::View;
 const ROUND: Duration = Duration::from_secs(1);
 /// Two snapshots are this far apart, unless the log behind the last one is gone.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(3600);
+/// The base is read again this often; the first time once the state was verified.
+const CHECK_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How long a snapshot waits for the state to be synced behind it.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked whether that has happened.
@@ -37,10 +40,17 @@ impl Tender {
     pub fn run(self) {
         let desk = self.view.desk();
         let mut tried = Instant::now();
+        let mut checked = None;
         while !desk.is_closed() {
             let wanted = desk.take_wanted(ROUND);
             if !wanted.is_empty() {
                 desk.put_found(repair::find(&self.dir, self.store, &self.view, wanted));
+            }
+            let unchecked = checked.is_none_or(|at: Instant| at.elapsed() >= CHECK_EVERY);
+            if unchecked && desk.reports().verification.is_some() {
+                checked = Some(Instant::now());
+                // What is wrong is told and mended there.
+                drop(check::check(&self.dir, self.store, &self.view));
             }
             if self.is_due(tried) {
                 tried = Instant::now();

@@ -13,6 +13,7 @@
 //! `seq`, a resource may be of a later one. Replaying the log from `seq + 1` makes all of them
 //! agree, because what a transaction does is absolute. A base counts once it was read back.
 
+pub mod check;
 pub mod read;
 pub mod write;
 

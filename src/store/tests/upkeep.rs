@@ -326,3 +326,24 @@ fn a_damaged_base_is_replaced_and_without_one_a_lost_state_is_refused() {
     lose_state(dir.path());
     check(&open(dir.path(), u64::MAX), directory, 1);
 }
+
+#[test]
+fn a_base_that_is_damaged_where_it_lies_is_found_and_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, directory) = filled(dir.path());
+    assert_eq!(store.check_base(), None, "there is none");
+    done(&store, Chore::Base);
+    assert_eq!(store.check_base(), None);
+    let path = base_of(dir.path());
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let what = store.check_base().unwrap();
+    assert!(what.contains(path.to_str().unwrap()), "{what}");
+    wait_until("another base is written", || store.health().base.is_some());
+    assert_eq!(store.check_base(), None);
+    drop(store);
+    lose_state(dir.path());
+    check(&open(dir.path(), u64::MAX), directory, 1);
+}
