@@ -80,7 +80,9 @@ class Disk:
         """Stops the server where it is, and goes on with what the disk has."""
         server.process.send_signal(signal.SIGSTOP)
         # A signal is sent at once and heeded when a thread gets a processor: until then it writes and acknowledges.
-        os.waitid(os.P_PID, server.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        # One that has ended is stopped for good.
+        if server.process.poll() is None:
+            os.waitid(os.P_PID, server.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         # Twice the same: the kernel wrote nothing back in between, so the copy is of one moment.
         before, now = None, content(self.image)
         while before != now:
