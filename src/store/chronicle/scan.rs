@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use crate::store::chronicle::file;
 use crate::store::chronicle::file::FRAME_MAGIC;
 use crate::store::chronicle::file::HEAD_BYTES;
 use crate::store::log::frame::StoreId;
+use crate::store::log::tail::read_at_most;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -159,18 +159,4 @@ impl<'a> Scan<'a> {
         let window = self.buffer.get(begins..).unwrap_or_default();
         Ok(window.get(..bytes).unwrap_or(window))
     }
-}
-
-/// Reads until `to` is full or the file ends.
-fn read_at_most(file: &File, to: &mut [u8], mut at: u64) -> io::Result<usize> {
-    let mut count = 0_usize;
-    while let Some(rest) = to.get_mut(count..).filter(|rest| !rest.is_empty()) {
-        let read = file.read_at(rest, at)?;
-        if read == 0 {
-            break;
-        }
-        count = count.saturating_add(read);
-        at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-    }
-    Ok(count)
 }

@@ -8,7 +8,7 @@ pub mod group;
 pub mod read;
 pub mod recycle;
 pub mod segment;
-mod tail;
+pub mod tail;
 pub mod write;
 
 /// Folder of the log in the store's directory.

@@ -76,8 +76,12 @@ pub fn search_tail(file: &File, store: StoreId, offset: u64, next_seq: u64) -> i
     }
 }
 
-/// Reads until `to` is full or the file ends.
-fn read_at_most(file: &File, to: &mut [u8], mut at: u64) -> io::Result<usize> {
+/// Reads until `to` is full or the file ends. Returns how many bytes there were.
+///
+/// # Errors
+///
+/// What the machine says.
+pub fn read_at_most(file: &File, to: &mut [u8], mut at: u64) -> io::Result<usize> {
     let mut count = 0_usize;
     while let Some(rest) = to.get_mut(count..).filter(|rest| !rest.is_empty()) {
         let read = file.read_at(rest, at)?;
