@@ -28,7 +28,7 @@ import threading
 import time
 
 from faults import appliance
-from faults.appliance import Crew, DoesNotStart, Server, Writer, check
+from faults.appliance import Crew, DoesNotStart, Server, Unsuccessful, Writer, check
 
 WRITERS = 8
 IMAGE_BYTES = 192 << 20
@@ -144,7 +144,7 @@ class Rounds:
     def compact(self, server):
         try:
             server.ask("storage", "compact")
-        except (subprocess.CalledProcessError, ValueError):
+        except (Unsuccessful, ValueError):
             pass
 
     def round(self, number):

@@ -24,6 +24,10 @@ class DoesNotStart(Exception):
     """The server ended, or did not answer in time."""
 
 
+class Unsuccessful(Exception):
+    """A command failed."""
+
+
 class Refused(Exception):
     """An answer that is neither success nor expected; `status` tells which."""
 
@@ -63,7 +67,7 @@ class Server:
                 self.token = self.token or self.make_token()
                 self.connect()("GET", "/Users?count=0")
                 return
-            except (OSError, subprocess.CalledProcessError, Refused, http.client.HTTPException):
+            except (OSError, Unsuccessful, Refused, http.client.HTTPException):
                 pass
             if self.process.poll() is not None or time.monotonic() > until:
                 self.kill()
@@ -71,9 +75,12 @@ class Server:
             time.sleep(0.03)
 
     def ask(self, *arguments):
-        """The answer of the command line to `rollcall ARGUMENTS`."""
+        """The answer of the command line to `rollcall ARGUMENTS`. `Unsuccessful` with what it said when it failed."""
         command = [self.binary, *arguments, "--socket", self.control, "--output", "json"]
-        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        answer = subprocess.run(command, capture_output=True, text=True)
+        if answer.returncode:
+            raise Unsuccessful(f"rollcall {' '.join(arguments)}: exit {answer.returncode}: {answer.stdout}{answer.stderr}")
+        return json.loads(answer.stdout)
 
     def make_token(self):
         """A directory and a token for it."""
