@@ -213,6 +213,7 @@ impl Prepare {
             modified: self.now,
             keys: keys::keys(user),
             unique: keys::unique(KIND, &self.registry),
+            label: None,
             body: user.to_stored(id).into(),
         }
     }

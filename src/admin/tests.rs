@@ -153,6 +153,7 @@ impl Fixture {
                     key(Index::Email, &fold(&format!("home-{email}"))),
                 ],
                 unique: vec![Index::UserName],
+                label: None,
                 body: body.to_string().into_bytes().into(),
             },
         };

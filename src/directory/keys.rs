@@ -52,6 +52,15 @@ pub fn keys(resource: &Resource) -> Vec<(Index, Box<str>)> {
     keys
 }
 
+/// What a resource is called by those that refer to it: a group, in the `groups` of its members
+/// (RFC 7643 §4.1.2).
+pub fn label(resource: &Resource) -> Option<Box<str>> {
+    match resource.kind() {
+        ResourceKind::User => None,
+        ResourceKind::Group => resource.text("displayName").map(Into::into),
+    }
+}
+
 /// Which indexes must hold each key once, by what the schemas say of the attribute.
 pub fn unique(kind: ResourceKind, registry: &Registry) -> Vec<Index> {
     [

@@ -37,7 +37,8 @@ impl Plan {
         let sources = sources(filter);
         let single = matches!(filter, Filter::Compare { .. });
         let exact = |source: &Source| match source {
-            Source::Id(_) | Source::Index(Select::Key(..)) => single,
+            Source::Id(_)
+            | Source::Index(Select::Key(..) | Select::HasMember(_) | Select::InGroup(_)) => single,
             Source::Index(Select::Prefix(..) | Select::Times(..)) => false,
         };
         let exact = !sources.is_empty() && sources.iter().all(exact);

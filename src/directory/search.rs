@@ -123,9 +123,11 @@ impl Directory {
                     Select::Prefix(..) | Select::Times(..) if count > CANDIDATES_MAX => {
                         Candidates::All
                     }
-                    Select::Key(..) | Select::Prefix(..) | Select::Times(..) => {
-                        Candidates::Selected(select, count)
-                    }
+                    Select::Key(..)
+                    | Select::Prefix(..)
+                    | Select::Times(..)
+                    | Select::HasMember(_)
+                    | Select::InGroup(_) => Candidates::Selected(select, count),
                 }
             }
         });

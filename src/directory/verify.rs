@@ -214,6 +214,7 @@ impl Directory {
                 modified,
                 keys,
                 unique: keys::unique(kind, &self.registry),
+                label: keys::label(&resource),
                 body: body.clone(),
             },
         }))

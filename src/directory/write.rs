@@ -367,6 +367,7 @@ impl Directory {
             modified,
             keys: keys::keys(resource),
             unique: keys::unique(kind, &self.registry),
+            label: keys::label(resource),
             body: resource.to_stored(id).into(),
         }
     }

@@ -45,6 +45,10 @@ pub(in crate::store) enum Key {
     Token(DirectoryId, TokenId),
     /// A resource.
     Resource(DirectoryId, ResourceKind, ResourceId),
+    /// A membership: the group, then the member. There is nothing more to say of one.
+    Member(DirectoryId, ResourceId, ResourceId),
+    /// What is left of a resource that was deleted and can be restored.
+    Deleted(DirectoryId, ResourceId),
 }
 
 /// Tables in the order of their keys: what a start must know first comes first. 0 is the state's
@@ -66,8 +70,12 @@ mod table {
     pub const USER: u8 = 7;
     /// Groups.
     pub const GROUP: u8 = 8;
+    /// Memberships.
+    pub const MEMBER: u8 = 9;
+    /// Deleted resources.
+    pub const DELETED: u8 = 10;
     /// Tables whose keys are purged with their directory.
-    pub const OF_DIRECTORY: [u8; 5] = [DIRECTORY, HISTORY, TOKEN, USER, GROUP];
+    pub const OF_DIRECTORY: [u8; 7] = [DIRECTORY, HISTORY, TOKEN, USER, GROUP, MEMBER, DELETED];
 }
 
 impl Key {
@@ -81,7 +89,7 @@ impl Key {
 
     /// Table and directory number: where every key begins.
     fn head(table: u8, directory: DirectoryId) -> Vec<u8> {
-        let mut out = Vec::with_capacity(24);
+        let mut out = Vec::with_capacity(40);
         out.push(table);
         out.extend_from_slice(&directory.0.to_be_bytes());
         out
@@ -119,6 +127,17 @@ impl Key {
                 out.extend_from_slice(id.as_bytes());
                 out
             }
+            Self::Member(directory, group, member) => {
+                let mut out = Self::head(table::MEMBER, *directory);
+                out.extend_from_slice(group.as_bytes());
+                out.extend_from_slice(member.as_bytes());
+                out
+            }
+            Self::Deleted(directory, id) => {
+                let mut out = Self::head(table::DELETED, *directory);
+                out.extend_from_slice(id.as_bytes());
+                out
+            }
         }
     }
 
@@ -135,10 +154,8 @@ impl Key {
         let (&table, rest) = stem.split_first()?;
         let (directory, rest) = rest.split_first_chunk::<4>()?;
         let directory = DirectoryId(u32::from_be_bytes(*directory));
-        let resource = |kind| {
-            let id = ResourceId::from_bytes(rest.try_into().ok()?);
-            Some(Self::Resource(directory, kind, id))
-        };
+        let id = |bytes: &[u8]| Some(ResourceId::from_bytes(bytes.try_into().ok()?));
+        let resource = |kind| Some(Self::Resource(directory, kind, id(rest)?));
         let key = match (table, rest) {
             (table::PURGE, []) => Self::Purge(directory),
             (table::DIRECTORY, []) => Self::Directory(directory),
@@ -153,6 +170,11 @@ impl Key {
             }
             (table::USER, _) => resource(ResourceKind::User)?,
             (table::GROUP, _) => resource(ResourceKind::Group)?,
+            (table::MEMBER, _) => {
+                let (group, member) = rest.split_first_chunk::<16>()?;
+                Self::Member(directory, ResourceId::from_bytes(*group), id(member)?)
+            }
+            (table::DELETED, _) => Self::Deleted(directory, id(rest)?),
             _ => return None,
         };
         Some((key, u16::from_be_bytes(*part)))
@@ -179,6 +201,14 @@ impl fmt::Display for Key {
             Self::Token(_, id) => write!(f, "token {id}"),
             Self::Resource(directory, kind, id) => {
                 write!(f, "{} {id} of directory {}", kind.name(), directory.0)
+            }
+            Self::Member(directory, group, member) => write!(
+                f,
+                "the membership of {member} in group {group} of directory {}",
+                directory.0
+            ),
+            Self::Deleted(directory, id) => {
+                write!(f, "what is left of {id} of directory {}", directory.0)
             }
         }
     }
@@ -248,8 +278,9 @@ pub(in crate::store) struct Op {
     pub old: Option<Mark>,
     /// What it is to be; nothing deletes it.
     pub new: Option<(Mark, Arc<[u8]>)>,
-    /// Which change of a resource this is, within this process: lets memory tell whether what the
-    /// state now has is what readers must see. 0 for anything else.
+    /// Which change of a resource, a membership or what is left of a resource this is, within this
+    /// process: lets memory tell whether what the state now has is what readers must see. 0 for
+    /// anything else.
     pub ticket: u64,
 }
 
@@ -370,6 +401,9 @@ mod tests {
             user(255, first, 0),
             user(256, first, 0),
             (Key::Resource(DirectoryId(1), ResourceKind::Group, first), 0),
+            (Key::Member(DirectoryId(1), first, second), 0),
+            (Key::Member(DirectoryId(1), second, first), 0),
+            (Key::Deleted(DirectoryId(1), first), 0),
         ];
         let bytes: Vec<Vec<u8>> = sorted.iter().map(|(key, part)| key.part(*part)).collect();
         assert!(bytes.is_sorted(), "{bytes:?}");
@@ -384,6 +418,8 @@ mod tests {
             b"".as_slice(),
             b"\x00meta",
             b"\x09\0\0\0\x01\0\0",
+            b"\x0a\0\0\0\x01\0\0",
+            b"\x0b\0\0\0\x01\0\0",
             b"\x07\0\0\0\x01tooshort\0\0",
             b"\x05\0\0\0\0\x02a\0\0",
             b"\x06\0\0\0\0AAAAAAAAAA\0\0",

@@ -88,6 +88,10 @@ pub enum Select {
     Prefix(Index, String),
     /// Those from a first time to a last.
     Times(Time, Timestamp, Timestamp),
+    /// Groups that have this resource as a member.
+    HasMember(ResourceId),
+    /// Users that are in this group, or in a group that is in it.
+    InGroup(ResourceId),
 }
 
 /// A resource as it is to be stored.
@@ -103,6 +107,8 @@ pub struct NewRecord {
     pub keys: Vec<(Index, Box<str>)>,
     /// Which of the indexes admit no second resource with the same key in this directory and kind.
     pub unique: Vec<Index>,
+    /// What those call it that refer to it: of a group, its name as it was sent.
+    pub label: Option<Box<str>>,
     /// JSON, as `scim::resource` stores it.
     pub body: Box<[u8]>,
 }
@@ -111,21 +117,48 @@ pub struct NewRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
     /// Nothing.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "membership deltas will ask for no more than this")
-    )]
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests put what may be there"))]
     Any,
     /// The thing does not exist.
     Absent,
     /// The thing exists.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "membership deltas will ask for no more than this")
-    )]
     Exists,
     /// The thing exists at this revision.
     Revision(Revision),
+}
+
+/// What happens to the members of a group, one step after the other. What of it changes anything is
+/// decided when it is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberStep {
+    /// These become members, unless they are.
+    Add(Vec<ResourceId>),
+    /// These are members no more, when they are.
+    Remove(Vec<ResourceId>),
+    /// These are its members and nobody else is.
+    Set(Vec<ResourceId>),
+    /// This one is deleted in the same transaction: its membership stays for a restore, and counts
+    /// no more.
+    Leave(ResourceId),
+}
+
+/// What happens to ids of members that never were any resource's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The transaction is rejected.
+    Refuse,
+    /// They are left out, unless nothing remains of the step: then the transaction is rejected.
+    LeaveOut,
+}
+
+/// A resource as it was read, and how it is stored again: what a commit needs of it to change no
+/// more than its revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AsRead {
+    /// The revision it was read at. It may have moved since, as long as the JSON is the same.
+    pub revision: Revision,
+    /// The same JSON and keys; its revision and `modified` do not count.
+    pub record: NewRecord,
 }
 
 /// One change.
@@ -144,7 +177,23 @@ pub enum Change {
         /// What it becomes.
         record: NewRecord,
     },
-    /// Deletes a resource, which must exist.
+    /// Changes who is in a group. That moves its revision, unless nothing changes.
+    Members {
+        /// Its directory.
+        directory: DirectoryId,
+        /// The group, which must exist.
+        group: ResourceId,
+        /// The condition.
+        expect: Expect,
+        /// What happens to its members, in order.
+        steps: Vec<MemberStep>,
+        /// What happens to ids that never were.
+        unknown: Unknown,
+        /// The group as it was read; nothing when it is put earlier in the same transaction.
+        read: Option<AsRead>,
+    },
+    /// Deletes a resource, which must exist. Each group it is in must have been told before by
+    /// [`MemberStep::Leave`].
     DeleteResource {
         /// Its directory.
         directory: DirectoryId,
@@ -154,6 +203,15 @@ pub enum Change {
         id: ResourceId,
         /// The condition.
         expect: Expect,
+    },
+    /// Forgets a deleted resource for ever, with the memberships that it had.
+    Forget {
+        /// Its directory.
+        directory: DirectoryId,
+        /// Its id.
+        id: ResourceId,
+        /// Its memberships: pairs of group and member.
+        memberships: Vec<(ResourceId, ResourceId)>,
     },
     /// Creates or replaces a token. It stays with its directory for ever.
     PutToken {
@@ -226,6 +284,24 @@ pub struct Committed {
     pub at: Timestamp,
     /// The number that a new directory was given.
     pub directory: Option<DirectoryId>,
-    /// The numbers of its history entries, in the order of the drafts.
+    /// The numbers of its history entries. Those about one resource are next to each other, in the
+    /// order of the drafts; resources are in the order of the changes.
     pub history: Vec<u64>,
+    /// What came of each [`Change::Members`], in order.
+    pub members: Vec<MembersChanged>,
+}
+
+/// What came of a change of a group's members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MembersChanged {
+    /// The group.
+    pub group: ResourceId,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// Its revision now.
+    pub revision: Revision,
+    /// Its `meta.lastModified` now.
+    pub modified: Timestamp,
+    /// Ids that were left out because they never were any resource's.
+    pub unknown: Vec<ResourceId>,
 }

@@ -115,7 +115,7 @@ pub enum CommitError {
 }
 
 /// Which condition of a transaction does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reject {
     /// The thing does not exist.
     #[error("it does not exist")]
@@ -136,6 +136,15 @@ pub enum Reject {
         index: Index,
         /// By whom.
         by: ResourceId,
+    },
+    /// What was read to prepare the transaction is not enough any more: prepare it again.
+    #[error("what it rests on changed meanwhile")]
+    Stale,
+    /// Ids that are to be members never were any resource's.
+    #[error("of the members, {} do not exist", ids.len())]
+    UnknownMembers {
+        /// Which.
+        ids: Vec<ResourceId>,
     },
     /// Another directory has the name.
     #[error("another directory has this name")]

@@ -18,6 +18,8 @@ pub(in crate::store) struct Form {
     pub magic: [u8; 8],
     /// The newest format this program reads, and the one it writes.
     pub format: u32,
+    /// The oldest format it reads.
+    pub oldest: u32,
     /// Bytes of its header.
     pub bytes: usize,
 }
@@ -61,7 +63,7 @@ impl Form {
             return Err(BadHeader::Damaged);
         }
         match input.u32()? {
-            format if format == self.format => {}
+            format if (self.oldest..=self.format).contains(&format) => {}
             newer if newer > self.format => return Err(BadHeader::Newer(newer)),
             _ => return Err(BadHeader::Damaged),
         }
@@ -82,6 +84,7 @@ mod tests {
         let form = Form {
             magic: *b"ROLLTEST",
             format: 3,
+            oldest: 3,
             bytes: 32,
         };
         let header = form.encode(b"fields");
@@ -105,5 +108,7 @@ mod tests {
         }
         let older = Form { format: 2, ..form }.encode(b"fields");
         assert_eq!(form.decode(&older).err(), Some(BadHeader::Damaged));
+        let lenient = Form { oldest: 2, ..form };
+        assert_eq!(lenient.decode(&older).map(|_input| ()), Ok(()));
     }
 }

@@ -2,11 +2,13 @@
 //! committed change into what the state on disk has to do. The commit thread and a replay after a
 //! restart go through the same function, so they cannot differ.
 
+mod load;
+mod members;
+
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::audit::bytes::Input;
 use crate::base::ident::DirectoryId;
 use crate::base::ident::DirectoryName;
 use crate::base::ident::ResourceId;
@@ -16,12 +18,14 @@ use crate::store::cell::Counter;
 use crate::store::cell::Key;
 use crate::store::cell::Mark;
 use crate::store::cell::Op;
+use crate::store::edges::Edges;
 use crate::store::index::Indexes;
 use crate::store::index::Loader;
 use crate::store::log::group::Logged;
 use crate::store::log::group::Made;
 use crate::store::record::Record;
 use crate::store::record::Stored;
+use crate::store::row::DeletedRow;
 use crate::store::row::DirectoryRow;
 use crate::store::row::TokenRow;
 
@@ -41,6 +45,17 @@ pub(in crate::store) struct Pending {
     pub ticket: u64,
     /// The record.
     pub record: Arc<Record>,
+}
+
+/// What is left of a deleted resource.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct DeletedHeld {
+    /// The row.
+    pub row: DeletedRow,
+    /// Its mark on disk.
+    pub mark: Mark,
+    /// Which change put it, while the state on disk does not have it: see [`Op::ticket`].
+    pub ticket: Option<u64>,
 }
 
 /// One kind of resource in one directory.
@@ -63,6 +78,15 @@ pub(in crate::store) struct Directory {
     users: Shelf,
     /// Its groups.
     groups: Shelf,
+    /// Who is in which group.
+    pub edges: Edges,
+    /// Memberships the state on disk does not have yet, group first, and which change put each: see
+    /// [`Op::ticket`].
+    pub pending_members: HashMap<(ResourceId, ResourceId), u64>,
+    /// What its groups are called.
+    pub labels: HashMap<ResourceId, Arc<str>>,
+    /// What is left of deleted resources.
+    pub deleted: BTreeMap<ResourceId, DeletedHeld>,
 }
 
 impl Directory {
@@ -73,6 +97,10 @@ impl Directory {
             history: (0, None),
             users: Shelf::default(),
             groups: Shelf::default(),
+            edges: Edges::default(),
+            pending_members: HashMap::new(),
+            labels: HashMap::new(),
+            deleted: BTreeMap::new(),
         }
     }
 
@@ -118,6 +146,8 @@ pub(in crate::store) struct Memory {
     pub purges: BTreeMap<DirectoryId, Mark>,
     /// Resources out of the state, until all are there.
     loading: HashMap<(DirectoryId, ResourceKind), Loader>,
+    /// Memberships out of the state, until all resources are there.
+    loading_members: HashMap<DirectoryId, Vec<(ResourceId, ResourceId)>>,
 }
 
 /// What a transaction asks of the state on disk.
@@ -182,7 +212,21 @@ impl Memory {
                 directory,
                 kind,
                 id,
-            } => ops.push(self.delete_resource(*directory, *kind, *id)),
+                left,
+            } => {
+                ops.push(self.delete_resource(*directory, *kind, *id));
+                ops.extend(left.map(|left| self.put_deleted(*directory, *id, left)));
+            }
+            Made::Members {
+                directory,
+                group,
+                members,
+            } => self.change_members(*directory, *group, members, ops),
+            Made::Forget {
+                directory,
+                id,
+                memberships,
+            } => self.forget(*directory, *id, memberships, ops),
             Made::PutToken(row) => {
                 let key = token_key(row);
                 let mut mark = self.tokens.get(&row.id).map(|held| held.mark);
@@ -236,6 +280,12 @@ impl Memory {
             shelf.indexes.put(id, mark, &stored.header);
             let record = Arc::new(stored.record(mark.crc));
             shelf.pending.insert(id, Pending { ticket, record });
+            if let Some(label) = &stored.header.label {
+                directory.labels.insert(id, Arc::clone(label));
+            }
+            if old.is_none() {
+                directory.attach(id);
+            }
         }
         Op {
             key,
@@ -253,6 +303,8 @@ impl Memory {
         id: ResourceId,
     ) -> Op {
         let removed = self.directories.get_mut(&directory).and_then(|directory| {
+            directory.detach(id);
+            directory.labels.remove(&id);
             let shelf = directory.shelf_mut(kind);
             shelf.pending.remove(&id);
             shelf.indexes.remove(id)
@@ -337,6 +389,7 @@ impl Memory {
     pub fn settle<'a>(&mut self, ops: impl Iterator<Item = &'a Op>) {
         for op in ops {
             let Key::Resource(directory, kind, id) = &op.key else {
+                self.settle_other(op);
                 continue;
             };
             if let Some(directory) = self.directories.get_mut(directory) {
@@ -351,94 +404,6 @@ impl Memory {
             }
         }
     }
-
-    /// Takes in a cell that the state on disk has. Cells come in the order of their keys, so a
-    /// directory comes before what is in it; what belongs to no directory waits for its purge.
-    /// Resources can be found once [`Memory::loaded`] was called.
-    ///
-    /// # Errors
-    ///
-    /// [`BadCell`].
-    pub fn load(&mut self, key: &Key, mark: Mark, content: Arc<[u8]>) -> Result<(), BadCell> {
-        match key {
-            Key::Purge(id) => {
-                self.purges.insert(*id, mark);
-            }
-            Key::Directory(id) if self.purges.contains_key(id) => {}
-            Key::Directory(id) => {
-                let row = DirectoryRow::decode(&content).map_err(|_bytes| BadCell)?;
-                if row.id != *id {
-                    return Err(BadCell);
-                }
-                self.insert_directory(Held {
-                    row: Arc::new(row),
-                    mark,
-                });
-            }
-            Key::History(id) => {
-                if let Some(directory) = self.directories.get_mut(id) {
-                    directory.history = (number(&content)?, Some(mark));
-                }
-            }
-            Key::Counter(Counter::Audit) => self.audit_last = (number(&content)?, Some(mark)),
-            Key::Counter(Counter::Directory) => {
-                let last: [u8; 4] = (*content).try_into().map_err(|_length| BadCell)?;
-                self.directory_last = (u32::from_le_bytes(last), Some(mark));
-            }
-            Key::Setting(name) => {
-                let row = content;
-                self.settings.insert(name.clone(), Held { row, mark });
-            }
-            Key::Token(directory, id) => {
-                let row = Arc::new(TokenRow::decode(&content).map_err(|_bytes| BadCell)?);
-                if token_key(&row) != *key {
-                    return Err(BadCell);
-                }
-                if directory.0 == 0 || self.directories.contains_key(directory) {
-                    self.tokens.insert(*id, Held { row, mark });
-                }
-            }
-            Key::Resource(directory, kind, id) => {
-                let stored = Stored::decode(content).map_err(|_bytes| BadCell)?;
-                self.born_last = self.born_last.max(stored.header.born);
-                if self.directories.contains_key(directory) {
-                    let loader = self.loading.entry((*directory, *kind)).or_default();
-                    loader.put(*id, mark, &stored.header);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes in a stretch of slots that a snapshot has.
-    ///
-    /// # Errors
-    ///
-    /// [`BadCell`].
-    pub fn load_stretch(
-        &mut self,
-        shelf: (DirectoryId, ResourceKind),
-        input: &mut Input<'_>,
-    ) -> Result<(), BadCell> {
-        let loader = self.loading.entry(shelf).or_default();
-        loader.stretch(input).map_err(|_bytes| BadCell)
-    }
-
-    /// Builds the indexes of what [`Memory::load`] took in: sorting once costs a fraction of what
-    /// it costs to put one resource after the other.
-    pub fn loaded(&mut self) {
-        for ((directory, kind), loader) in self.loading.drain() {
-            if let Some(directory) = self.directories.get_mut(&directory) {
-                directory.shelf_mut(kind).indexes = loader.finish();
-            }
-        }
-    }
-}
-
-/// A counter's value.
-fn number(content: &[u8]) -> Result<u64, BadCell> {
-    let bytes: [u8; 8] = content.try_into().map_err(|_length| BadCell)?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 /// Puts a cell whose mark was `mark`, and notes its new one there.

@@ -7,7 +7,10 @@ use crate::store::cell::Tally;
 use crate::store::log::frame::StoreId;
 
 /// The newest format of the state this program reads, and the one it writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+/// The oldest format it reads: without memberships and deleted resources.
+const OLDEST: u32 = 1;
+
 /// How far the state is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
@@ -55,7 +58,7 @@ impl Meta {
     pub fn decode(value: &[u8]) -> Result<Result<Self, u32>, BadBytes> {
         let mut input = Input::new(value);
         match input.u32()? {
-            FORMAT => {}
+            OLDEST..=FORMAT => {}
             newer if newer > FORMAT => return Ok(Err(newer)),
             _ => return Err(BadBytes),
         }

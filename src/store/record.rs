@@ -12,8 +12,10 @@ use crate::store::change::Index;
 use crate::store::change::NewRecord;
 
 /// Version of the bytes of a stored resource.
-const VERSION: u8 = 2;
-/// Before it there was no history number.
+const VERSION: u8 = 3;
+/// Before it there was no label.
+const WITHOUT_LABEL: u8 = 2;
+/// Before that there was no history number.
 const WITHOUT_HISTORY: u8 = 1;
 /// Most bytes of a stored resource, header included. Above what any limit of the protocol admits.
 pub(in crate::store) const RECORD_BYTES_MAX: usize = 16 << 20;
@@ -52,6 +54,8 @@ pub(in crate::store) struct Header {
     pub history: u64,
     /// What the resource can be found by.
     pub keys: Vec<(Index, Arc<str>)>,
+    /// What others call it, when they do: memory keeps it.
+    pub label: Option<Arc<str>>,
 }
 
 /// The bytes of a stored resource, and what its header says.
@@ -69,7 +73,11 @@ impl Stored {
     /// The bytes of `record`, or nothing when it is larger than the store takes.
     pub fn new(record: &NewRecord, born: u64, history: u64) -> Option<Self> {
         let keys = &record.keys;
-        if keys.len() > KEYS_MAX || keys.iter().any(|(_index, key)| key.len() > KEY_BYTES_MAX) {
+        let label = record.label.as_deref().map_or(0, str::len);
+        if keys.len() > KEYS_MAX
+            || keys.iter().any(|(_index, key)| key.len() > KEY_BYTES_MAX)
+            || label > KEY_BYTES_MAX
+        {
             return None;
         }
         let header = Header {
@@ -82,6 +90,7 @@ impl Stored {
                 .iter()
                 .map(|(index, key)| (*index, Arc::from(&**key)))
                 .collect(),
+            label: record.label.as_deref().map(Arc::from),
         };
         let mut content = Vec::with_capacity(record.body.len().saturating_add(256));
         header.encode(&mut content);
@@ -109,13 +118,18 @@ impl Stored {
         })
     }
 
+    /// The JSON.
+    pub fn body(&self) -> &[u8] {
+        self.content.get(self.body_at..).unwrap_or_default()
+    }
+
     /// The record for readers; `crc` is the checksum of the content.
     pub fn record(&self, crc: u32) -> Record {
         Record {
             revision: self.header.revision,
             created: self.header.created,
             modified: self.header.modified,
-            body: self.content.get(self.body_at..).unwrap_or_default().into(),
+            body: self.body().into(),
             crc,
         }
     }
@@ -136,6 +150,9 @@ impl Record {
             let _tag = input.u8()?;
             let _text = input.bytes()?;
         }
+        if version == VERSION {
+            let _label = input.bytes()?;
+        }
         Ok(Self {
             revision,
             created,
@@ -150,7 +167,7 @@ impl Header {
     /// Reads the version, which must be known.
     fn version(input: &mut Input<'_>) -> Result<u8, BadBytes> {
         let version = input.u8()?;
-        let known = version == VERSION || version == WITHOUT_HISTORY;
+        let known = [VERSION, WITHOUT_LABEL, WITHOUT_HISTORY].contains(&version);
         if known { Ok(version) } else { Err(BadBytes) }
     }
 
@@ -167,6 +184,8 @@ impl Header {
             bytes::put_u8(out, index.tag());
             bytes::put_text(out, key);
         }
+        // No text is no label: nobody calls anything so.
+        bytes::put_text(out, self.label.as_deref().unwrap_or_default());
     }
 
     /// Reads what [`Header::encode`] wrote.
@@ -191,7 +210,13 @@ impl Header {
                 Ok((index, Arc::from(input.text()?)))
             })
             .collect::<Result<_, BadBytes>>()?;
+        let label = if version == VERSION {
+            Some(input.text()?).filter(|label| !label.is_empty())
+        } else {
+            None
+        };
         Ok(Self {
+            label: label.map(Arc::from),
             revision,
             created,
             modified,
@@ -224,6 +249,7 @@ mod tests {
             modified: Timestamp::from_millis(2),
             keys: vec![(Index::UserName, key.into()), (Index::Email, "".into())],
             unique: vec![Index::UserName],
+            label: None,
             body: body.into(),
         }
     }
@@ -251,12 +277,15 @@ mod tests {
     }
 
     #[test]
-    fn a_record_from_before_there_was_a_history_number_is_read() {
+    fn a_record_from_before_there_was_a_history_number_or_a_label_is_read() {
         let stored = Stored::new(&record("mara", b"{}"), 9, 8).unwrap();
         let mut older = stored.content.to_vec();
         older[0] = WITHOUT_HISTORY;
         // Version, revision, two times and the birth come before it.
         older.drain(33..41);
+        // The label, of which there is none, comes last before the body.
+        let label = older.len() - 2 - 4..older.len() - 2;
+        older.drain(label);
         let read = Stored::decode(older.into()).unwrap();
         assert_eq!((read.header.born, read.header.history), (9, 0));
         assert_eq!(read.header.keys, stored.header.keys);

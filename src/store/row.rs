@@ -1,4 +1,5 @@
-//! Rows that live in memory: directories and tokens, and their bytes on disk.
+//! Rows that live in memory: directories, tokens and what is left of deleted resources, and their
+//! bytes on disk.
 
 use crate::audit::bytes;
 use crate::audit::bytes::BadBytes;
@@ -9,6 +10,7 @@ use crate::base::ident::DirectoryName;
 use crate::base::ident::Revision;
 use crate::base::ident::TokenId;
 use crate::scim::schema::Profile;
+use crate::scim::schema::ResourceKind;
 
 /// Version of the bytes of a row.
 const VERSION: u8 = 1;
@@ -61,6 +63,66 @@ impl DirectoryRow {
             enabled: input.flag()?,
             created: input.time()?,
             revision: Revision(input.u64()?),
+        };
+        input.end()?;
+        Ok(row)
+    }
+}
+
+/// Appends a resource's kind.
+pub(in crate::store) fn put_kind(out: &mut Vec<u8>, kind: ResourceKind) {
+    let tag = match kind {
+        ResourceKind::User => 1,
+        ResourceKind::Group => 2,
+    };
+    bytes::put_u8(out, tag);
+}
+
+/// Reads what [`put_kind`] wrote.
+pub(in crate::store) fn kind(input: &mut Input<'_>) -> Result<ResourceKind, BadBytes> {
+    match input.u8()? {
+        1 => Ok(ResourceKind::User),
+        2 => Ok(ResourceKind::Group),
+        _ => Err(BadBytes),
+    }
+}
+
+/// What is left of a deleted resource until nobody can restore it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeletedRow {
+    /// What it was.
+    pub kind: ResourceKind,
+    /// When it was deleted.
+    pub at: Timestamp,
+    /// Its revision since then.
+    pub revision: Revision,
+    /// The history entry that tells of it and holds what it was; 0 when there is none.
+    pub history: u64,
+}
+
+impl DeletedRow {
+    /// The row's bytes.
+    pub(in crate::store) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        bytes::put_u8(&mut out, VERSION);
+        put_kind(&mut out, self.kind);
+        bytes::put_time(&mut out, self.at);
+        bytes::put_u64(&mut out, self.revision.0);
+        bytes::put_u64(&mut out, self.history);
+        out
+    }
+
+    /// Reads what [`DeletedRow::encode`] wrote.
+    pub(in crate::store) fn decode(row: &[u8]) -> Result<Self, BadBytes> {
+        let mut input = Input::new(row);
+        if input.u8()? != VERSION {
+            return Err(BadBytes);
+        }
+        let row = Self {
+            kind: kind(&mut input)?,
+            at: input.time()?,
+            revision: Revision(input.u64()?),
+            history: input.u64()?,
         };
         input.end()?;
         Ok(row)

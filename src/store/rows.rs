@@ -1,4 +1,4 @@
-//! The cells that hold no resource, as memory has them: there are few, and memory has all of each.
+//! The cells that hold no resource, as memory has them: memory has all of each.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::store::cell::Key;
 use crate::store::memory::Memory;
 use crate::store::memory::token_key;
 
-/// The keys of all of them, in the order of the state's keys.
+/// The keys of those that come before the resources, in the order of the state's keys: there are few.
 pub fn keys(memory: &Memory) -> Vec<Key> {
     let directories = memory.directories.keys();
     let histories = memory.directories.iter();
@@ -27,11 +27,30 @@ pub fn keys(memory: &Memory) -> Vec<Key> {
     keys
 }
 
-/// What the cell of `key` holds, when it is one of them.
+/// The keys of what is left of deleted resources.
+pub fn deleted(memory: &Memory) -> Vec<Key> {
+    let directories = memory.directories.iter();
+    let keys = directories.flat_map(|(directory, found)| {
+        let ids = found.deleted.keys();
+        ids.map(|id| Key::Deleted(*directory, *id))
+    });
+    keys.collect()
+}
+
+/// What the cell of `key` holds, when it holds no resource.
 pub fn content(memory: &Memory, key: &Key) -> Option<Arc<[u8]>> {
     let directory = |id| memory.directories.get(id);
     match key {
         Key::Purge(_) | Key::Resource(..) => None,
+        Key::Member(id, group, member) => {
+            let found = directory(id)?;
+            let there = found.edges.has_any(found.ends(), *group, *member);
+            there.then(Arc::default)
+        }
+        Key::Deleted(id, resource) => {
+            let held = directory(id)?.deleted.get(resource)?;
+            Some(held.row.encode().into())
+        }
         Key::Directory(id) => Some(directory(id)?.held.row.encode().into()),
         Key::History(id) => Some(directory(id)?.history.0.to_le_bytes().as_slice().into()),
         Key::Counter(Counter::Directory) => {

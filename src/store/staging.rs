@@ -3,6 +3,7 @@
 //! times, births) is decided here. Nothing is published; a rejected transaction leaves no trace.
 
 mod entries;
+mod members;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -20,7 +21,10 @@ use crate::store::cell::SETTING_NAME_BYTES_MAX;
 use crate::store::change::Change;
 use crate::store::change::Committed;
 use crate::store::change::Expect;
+use crate::store::change::HistoryDraft;
 use crate::store::change::Index;
+use crate::store::change::MemberStep;
+use crate::store::change::MembersChanged;
 use crate::store::change::NewRecord;
 use crate::store::change::TRANSACTION_BYTES_MAX;
 use crate::store::change::Transaction;
@@ -32,22 +36,13 @@ use crate::store::record::RECORD_BYTES_MAX;
 use crate::store::record::Stored;
 use crate::store::row::DirectoryRow;
 use crate::store::row::TokenRow;
+use crate::store::staging::entries::Numbered;
+
+/// Bytes that a member takes in a transaction, roughly: its id, and the text of it in the history.
+const MEMBER_BYTES: usize = 64;
 
 /// Names a resource.
 type ResourceKey = (DirectoryId, ResourceKind, ResourceId);
-
-/// A resource as a group has decided it.
-#[derive(Debug)]
-struct Known {
-    /// Its revision.
-    revision: Revision,
-    /// Its birth number.
-    born: u64,
-    /// Number of its last history entry.
-    history: u64,
-    /// What it can be found by.
-    keys: Vec<(Index, Arc<str>)>,
-}
 
 /// What conditions and numbers are decided by.
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +53,31 @@ struct Current {
     born: u64,
     /// Number of its last history entry.
     history: u64,
+    /// When it last changed.
+    modified: Timestamp,
+}
+
+impl Current {
+    /// What is known of a stored resource.
+    const fn of(stored: &Stored) -> Self {
+        Self {
+            revision: stored.header.revision,
+            born: stored.header.born,
+            history: stored.header.history,
+            modified: stored.header.modified,
+        }
+    }
 }
 
 /// Decisions on top of the published state.
 #[derive(Debug, Default)]
 struct Delta {
     /// Resources put, and those deleted.
-    resources: HashMap<ResourceKey, Option<Known>>,
+    resources: HashMap<ResourceKey, Option<Stored>>,
+    /// Members that came to groups or went.
+    members: HashMap<(DirectoryId, ResourceId), HashMap<ResourceId, bool>>,
+    /// Deleted resources of which something is left, and those of which nothing is any more.
+    left: HashMap<(DirectoryId, ResourceId), bool>,
     /// Resources put with this key. They may have lost it again since.
     holders: HashMap<(DirectoryId, ResourceKind, Index, Arc<str>), Vec<ResourceId>>,
     /// Directories put, and those deleted.
@@ -90,6 +103,10 @@ impl Delta {
         for (key, ids) in later.holders {
             self.holders.entry(key).or_default().extend(ids);
         }
+        for (group, members) in later.members {
+            self.members.entry(group).or_default().extend(members);
+        }
+        self.left.extend(later.left);
         self.directories.extend(later.directories);
         self.tokens.extend(later.tokens);
         self.settings.extend(later.settings);
@@ -123,6 +140,17 @@ fn bytes_of(transaction: &Transaction) -> usize {
             let keys = record.keys.iter().map(|(_index, key)| key.len());
             record.body.len().saturating_add(keys.sum())
         }
+        Change::Members { steps, read, .. } => {
+            let ids = steps.iter().map(|step| match step {
+                MemberStep::Add(ids) | MemberStep::Remove(ids) | MemberStep::Set(ids) => ids.len(),
+                MemberStep::Leave(_) => 1,
+            });
+            let ids: usize = ids.sum();
+            let body = read.as_ref().map_or(0, |read| read.record.body.len());
+            // Beside the id itself there is its text in the history.
+            ids.saturating_mul(MEMBER_BYTES).saturating_add(body)
+        }
+        Change::Forget { memberships, .. } => memberships.len().saturating_mul(32),
         Change::PutSetting { value, .. } => value.len(),
         Change::PutToken { .. }
         | Change::PutDirectory { .. }
@@ -163,19 +191,17 @@ impl<'a> Staging<'a> {
             decided: &self.decided,
             own: Delta::default(),
             logged: Logged::default(),
+            at: self.at,
             created: None,
-            entries: HashMap::new(),
+            drafts: transaction.history.into_iter().map(Some).collect(),
+            numbered: Vec::new(),
+            members: Vec::new(),
+            left: HashSet::new(),
         };
-        // Before the changes: a stored record holds the number of the entry that wrote it.
-        let numbers = attempt.number_history(&transaction.history);
-        let changes = transaction.changes.len();
         for change in transaction.changes {
-            let made = attempt.decide(change)?;
-            attempt.logged.changes.push(made);
+            attempt.decide(change)?;
         }
-        for (draft, numbers) in transaction.history.into_iter().zip(numbers) {
-            attempt.history(draft, numbers, self.at)?;
-        }
+        attempt.finish_history()?;
         for draft in transaction.audit {
             attempt.audit(draft, self.at);
         }
@@ -183,8 +209,10 @@ impl<'a> Staging<'a> {
             own,
             logged,
             created,
+            members,
             ..
         } = attempt;
+        let changes = logged.changes.len();
         self.decided.merge(own);
         let nth = u64::try_from(self.group.len()).unwrap_or(u64::MAX);
         let committed = Committed {
@@ -192,7 +220,13 @@ impl<'a> Staging<'a> {
             at: self.at,
             directory: created,
             history: logged.history.iter().map(|entry| entry.number).collect(),
+            members,
         };
+        if logged == Logged::default() {
+            // Everything was as asked: there is nothing to remember.
+            let seq = committed.seq.saturating_sub(1);
+            return Ok(Committed { seq, ..committed });
+        }
         self.group.push(logged);
         self.changes = self.changes.saturating_add(changes);
         self.bytes = self.bytes.saturating_add(bytes);
@@ -210,10 +244,18 @@ struct Attempt<'a> {
     own: Delta,
     /// The transaction as it will be logged.
     logged: Logged,
+    /// When it is committed.
+    at: Timestamp,
     /// The number a new directory was given.
     created: Option<DirectoryId>,
-    /// Number of the last of its history entries for each resource.
-    entries: HashMap<ResourceKey, u64>,
+    /// History entries to be, until each has its number.
+    drafts: Vec<Option<HistoryDraft>>,
+    /// Those that have it.
+    numbered: Vec<Numbered>,
+    /// What came of changes of members.
+    members: Vec<MembersChanged>,
+    /// Groups that were told that a member is deleted: group and member.
+    left: HashSet<(DirectoryId, ResourceId, ResourceId)>,
 }
 
 /// Whether a thing at `current`, or absent, is as expected.
@@ -229,8 +271,16 @@ fn check(expect: Expect, current: Option<Revision>) -> Result<(), Reject> {
 
 impl Attempt<'_> {
     /// Decides one change.
-    fn decide(&mut self, change: Change) -> Result<Made, Reject> {
-        match change {
+    fn decide(&mut self, change: Change) -> Result<(), Reject> {
+        let made = match change {
+            Change::Members {
+                directory,
+                group,
+                expect,
+                steps,
+                unknown,
+                read,
+            } => return self.change_members((directory, group), expect, &steps, unknown, read),
             Change::PutResource {
                 directory,
                 kind,
@@ -243,18 +293,12 @@ impl Attempt<'_> {
                 kind,
                 id,
                 expect,
-            } => {
-                self.directory(directory).ok_or(Reject::DirectoryGone)?;
-                let current = self.resource((directory, kind, id));
-                let current = current.ok_or(Reject::Missing)?;
-                check(expect, Some(current.revision))?;
-                self.own.resources.insert((directory, kind, id), None);
-                Ok(Made::DeleteResource {
-                    directory,
-                    kind,
-                    id,
-                })
-            }
+            } => self.delete_resource((directory, kind, id), expect),
+            Change::Forget {
+                directory,
+                id,
+                memberships,
+            } => self.forget(directory, id, memberships),
             Change::PutToken { row, expect } => self.put_token(row, expect),
             Change::PutDirectory { row, expect } => self.put_directory(row, expect),
             Change::DeleteDirectory { id } => {
@@ -267,7 +311,9 @@ impl Attempt<'_> {
                 value,
                 expect,
             } => self.put_setting(name, &value, expect),
-        }
+        };
+        self.logged.changes.push(made?);
+        Ok(())
     }
 
     /// A directory as it now is.
@@ -287,11 +333,7 @@ impl Attempt<'_> {
     fn resource(&self, key: ResourceKey) -> Option<Current> {
         let own = self.own.resources.get(&key);
         if let Some(decided) = own.or_else(|| self.decided.resources.get(&key)) {
-            return decided.as_ref().map(|known| Current {
-                revision: known.revision,
-                born: known.born,
-                history: known.history,
-            });
+            return decided.as_ref().map(Current::of);
         }
         let (directory, kind, id) = key;
         let slot = self.memory.directories.get(&directory)?;
@@ -300,6 +342,7 @@ impl Attempt<'_> {
             revision: slot.revision,
             born: slot.born,
             history: slot.history,
+            modified: slot.modified,
         })
     }
 
@@ -307,8 +350,8 @@ impl Attempt<'_> {
     fn has_key(&self, resource: ResourceKey, index: Index, key: &str) -> bool {
         let own = self.own.resources.get(&resource);
         if let Some(decided) = own.or_else(|| self.decided.resources.get(&resource)) {
-            return decided.as_ref().is_some_and(|known| {
-                let mut keys = known.keys.iter();
+            return decided.as_ref().is_some_and(|stored| {
+                let mut keys = stored.header.keys.iter();
                 keys.any(|(other, text)| *other == index && **text == *key)
             });
         }
@@ -347,7 +390,12 @@ impl Attempt<'_> {
         let born_last = self.own.born_last.or(self.decided.born_last);
         let born_last = born_last.unwrap_or(self.memory.born_last);
         let born = current.map_or_else(|| born_last.saturating_add(1), |current| current.born);
-        let entry = self.entries.get(&resource).copied();
+        if self.is_deleted(directory, id) {
+            // It comes back: nothing is left of its deletion.
+            let back = self.forget(directory, id, Vec::new())?;
+            self.logged.changes.push(back);
+        }
+        let entry = self.number_entries(resource, current.map(|current| current.history));
         let history = entry.or_else(|| current.map(|current| current.history));
         let history = history.unwrap_or_default();
         let stored = Stored::new(record, born, history).ok_or(Reject::TooLarge)?;
@@ -364,13 +412,7 @@ impl Attempt<'_> {
             let place = (directory, kind, *index, Arc::clone(key));
             self.own.holders.entry(place).or_default().push(id);
         }
-        let known = Known {
-            revision: record.revision,
-            born,
-            history,
-            keys: keys.clone(),
-        };
-        self.own.resources.insert(resource, Some(known));
+        self.own.resources.insert(resource, Some(stored.clone()));
         Ok(Made::PutResource {
             directory,
             kind,

@@ -242,9 +242,9 @@ impl State {
         let ended = self.walk(after, &mut |key, found| {
             let content = found.as_ref().map_or(0, |(_mark, content)| content.len());
             bytes = bytes.saturating_add(content);
-            let of_resource = matches!(key, Key::Resource(..));
+            let is_many = matches!(key, Key::Resource(..) | Key::Member(..) | Key::Deleted(..));
             cells.push((key, found));
-            Ok(!of_resource || (cells.len() < cells_max && bytes < bytes_max))
+            Ok(!is_many || (cells.len() < cells_max && bytes < bytes_max))
         })?;
         Ok(Slice { cells, ended })
     }

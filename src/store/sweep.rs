@@ -6,12 +6,11 @@
 //! hash of everything that was seen must be those the state says of itself: a cell that went
 //! missing silently shows, whatever happened meanwhile.
 
+mod places;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::base::ident::DirectoryId;
-use crate::base::ident::ResourceId;
-use crate::scim::schema::ResourceKind;
 use crate::store::base::BaseError;
 use crate::store::base::write;
 use crate::store::cell::Counter;
@@ -26,6 +25,7 @@ use crate::store::rebuild::Target;
 use crate::store::rows;
 use crate::store::state::State;
 use crate::store::state::StateError;
+use crate::store::sweep::places::Place;
 use crate::store::view::View;
 
 /// Cells of one slice.
@@ -130,6 +130,16 @@ fn known(memory: &Memory, key: &Key) -> Known {
             let waits = shelf.pending.contains_key(id);
             (!waits).then(|| shelf.indexes.get(*id).map(|slot| slot.mark))
         }),
+        Key::Member(of, group, member) => directory(of).and_then(|found| {
+            let waits = found.pending_members.contains_key(&(*group, *member));
+            let there = || found.edges.has_any(found.ends(), *group, *member);
+            (!waits).then(|| there().then(|| Mark::of(key, &[])))
+        }),
+        Key::Deleted(of, id) => directory(of).and_then(|found| {
+            let held = found.deleted.get(id);
+            let waits = held.is_some_and(|held| held.ticket.is_some());
+            (!waits).then(|| held.map(|held| held.mark))
+        }),
     };
     match mark {
         // Of a directory that is not there a purge may be on its way through the cells.
@@ -188,7 +198,7 @@ impl Sweep {
         for ((key, found), known) in slice.cells.into_iter().zip(known) {
             self.findings.cells = self.findings.cells.saturating_add(1);
             match (found, known) {
-                (Ok((mark, _)), Known::Here(expected)) if mark != expected && of_resource(&key) => {
+                (Ok((mark, _)), Known::Here(expected)) if mark != expected && is_told(&key) => {
                     self.damaged(&key, expected);
                 }
                 (Ok((mark, _)), Known::Absent) => self.findings.surplus.push((key, mark)),
@@ -223,14 +233,14 @@ impl Sweep {
         }
     }
 
-    /// Notes the resources that memory has between the cursor and the end of the slice, and that
-    /// are not in it.
+    /// Notes what memory has of resources, memberships and deleted resources between the cursor and
+    /// the end of the slice, and is not in it.
     fn find_missing(&mut self, memory: &Memory, present: &[Key], ended: bool) {
         let present: BTreeSet<Place> = present.iter().filter_map(Place::of).collect();
         let after = self.cursor.as_ref().and_then(Place::of);
         let until = present.last().copied().filter(|_place| !ended);
-        for place in places(memory, after, until) {
-            let key = Key::Resource(place.directory, place.kind(), place.id);
+        for place in places::between(memory, after, until, SLICE_CELLS) {
+            let key = place.key();
             if !present.contains(&place)
                 && let Known::Here(expected) = known(memory, &key)
             {
@@ -279,85 +289,7 @@ impl Sweep {
     }
 }
 
-/// Whether a cell holds a resource. Of the others memory may be ahead without telling.
-const fn of_resource(key: &Key) -> bool {
-    matches!(key, Key::Resource(..))
-}
-
-/// Where a resource's cell is among all resources: the order of the state's keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    /// Users come before groups.
-    is_group: bool,
-    /// The directory.
-    directory: DirectoryId,
-    /// The resource.
-    id: ResourceId,
-}
-
-impl Place {
-    /// The place of a resource's key.
-    fn of(key: &Key) -> Option<Self> {
-        match key {
-            Key::Resource(directory, kind, id) => Some(Self {
-                is_group: *kind == ResourceKind::Group,
-                directory: *directory,
-                id: *id,
-            }),
-            Key::Purge(_)
-            | Key::Directory(_)
-            | Key::History(_)
-            | Key::Counter(_)
-            | Key::Setting(_)
-            | Key::Token(..) => None,
-        }
-    }
-
-    /// The resource's kind.
-    const fn kind(self) -> ResourceKind {
-        if self.is_group {
-            ResourceKind::Group
-        } else {
-            ResourceKind::User
-        }
-    }
-
-    /// The id, when this is a place on that shelf.
-    fn on(self, shelf: (bool, DirectoryId)) -> Option<ResourceId> {
-        ((self.is_group, self.directory) == shelf).then_some(self.id)
-    }
-}
-
-/// The resources of memory behind `after`, up to `until`, in the order of the state's keys.
-fn places(memory: &Memory, after: Option<Place>, until: Option<Place>) -> Vec<Place> {
-    let mut found = Vec::new();
-    for is_group in [false, true] {
-        for (directory, held) in &memory.directories {
-            let shelf = (is_group, *directory);
-            let here = |place: Place| (place.is_group, place.directory).cmp(&shelf);
-            if after.is_some_and(|after| here(after).is_gt())
-                || until.is_some_and(|until| here(until).is_lt())
-            {
-                continue;
-            }
-            let place = |id| Place {
-                is_group,
-                directory: *directory,
-                id,
-            };
-            let indexes = &held.shelf(place(ResourceId::NIL).kind()).indexes;
-            let mut from = after.and_then(|after| after.on(shelf));
-            loop {
-                let ids = indexes.ids_after(from, SLICE_CELLS);
-                let places = ids.iter().map(|id| place(*id));
-                let before = found.len();
-                found.extend(places.take_while(|place| until.is_none_or(|until| *place <= until)));
-                from = ids.last().copied();
-                if found.len().saturating_sub(before) < SLICE_CELLS {
-                    break;
-                }
-            }
-        }
-    }
-    found
+/// Whether memory tells when it is ahead of the state with a cell.
+const fn is_told(key: &Key) -> bool {
+    matches!(key, Key::Resource(..) | Key::Member(..) | Key::Deleted(..))
 }

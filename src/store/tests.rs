@@ -3,6 +3,7 @@
 mod faults;
 mod groups;
 mod ladder;
+mod members;
 mod model;
 mod purge;
 mod snapshot;
@@ -139,6 +140,7 @@ fn user(revision: u64, name: &str, bytes: usize) -> NewRecord {
             (Index::DisplayName, "all".into()),
         ],
         unique: vec![Index::UserName],
+        label: None,
         body: format!(
             "{{\"userName\":\"{name}\",\"x\":\"{}\"}}",
             "x".repeat(bytes)
@@ -345,7 +347,7 @@ fn rejects_of_resources(directory: DirectoryId) -> Vec<(Change, Reject)> {
     let (gone, any) = (DirectoryId(7), Expect::Any);
     vec![
         (put(1, Expect::Absent, "x"), Reject::Exists),
-        (put(1, stale, "x"), changed),
+        (put(1, stale, "x"), changed.clone()),
         (put(9, Expect::Exists, "x"), Reject::Missing),
         (put(9, stale, "x"), Reject::Missing),
         (put(9, any, "mara"), taken(1)),
@@ -378,7 +380,7 @@ fn rejects_of_rows(directory: DirectoryId) -> Vec<(Change, Reject)> {
             token_change(known, Some(directory), Expect::Absent),
             Reject::Exists,
         ),
-        (token_change(known, Some(directory), stale), changed),
+        (token_change(known, Some(directory), stale), changed.clone()),
         (token_change(known, None, any), Reject::Exists),
         (
             token_change("bbbbbbbbbb", Some(gone), any),

@@ -46,6 +46,9 @@ const CACHE_ENTRY_BYTES: u64 = 160;
 /// Bytes of a record, to guess how many the cache will hold.
 const RECORD_BYTES_GUESS: u64 = 1500;
 
+/// Bytes of a membership as it is stored: key and mark.
+const MEMBERSHIP_BYTES: u64 = 48;
+
 /// Names a resource.
 type ResourceKey = (DirectoryId, ResourceKind, ResourceId);
 
@@ -149,13 +152,23 @@ impl View {
         &self.0.desk
     }
 
-    /// Bytes of all resources as they are stored.
+    /// Bytes of all resources and memberships as they are stored.
     pub(in crate::store) fn live_bytes(&self) -> u64 {
         let memory = self.memory();
         let kinds = [ResourceKind::User, ResourceKind::Group];
         let directories = memory.directories.values();
         directories
-            .flat_map(|found| kinds.map(|kind| found.shelf(kind).indexes.live_bytes()))
+            .flat_map(|found| {
+                let resources = kinds.map(|kind| found.shelf(kind).indexes.live_bytes());
+                let edges = found
+                    .edges
+                    .count()
+                    .saturating_add(found.edges.hidden_count());
+                let edges = u64::try_from(edges).unwrap_or(u64::MAX);
+                [edges.saturating_mul(MEMBERSHIP_BYTES)]
+                    .into_iter()
+                    .chain(resources)
+            })
             .sum()
     }
 
@@ -201,10 +214,13 @@ impl View {
                     directory,
                     kind,
                     id,
+                    ..
                 } => {
                     self.0.cache.remove(&(*directory, *kind, *id));
                 }
-                Made::PutToken(_)
+                Made::Members { .. }
+                | Made::Forget { .. }
+                | Made::PutToken(_)
                 | Made::PutDirectory(_)
                 | Made::DeleteDirectory(_)
                 | Made::PutSetting { .. } => {}
@@ -347,14 +363,37 @@ impl View {
         kind: ResourceKind,
         select: &Select,
     ) -> Vec<ResourceId> {
-        self.shelf(directory, kind, |shelf| shelf.indexes.select(select))
-            .unwrap_or_default()
+        let memory = self.memory();
+        let Some(found) = memory.directories.get(&directory) else {
+            return Vec::new();
+        };
+        let indexes = &found.shelf(kind).indexes;
+        let mut ids = match (select, kind) {
+            (Select::HasMember(member), ResourceKind::Group) => {
+                found.edges.groups(found.ends(), *member)
+            }
+            (Select::InGroup(group), ResourceKind::User) => {
+                found.edges.users_within(found.ends(), *group)
+            }
+            (Select::HasMember(_) | Select::InGroup(_), _) => return Vec::new(),
+            (Select::Key(..) | Select::Prefix(..) | Select::Times(..), _) => {
+                return indexes.select(select);
+            }
+        };
+        ids.sort_by_cached_key(|id| indexes.get(*id).map(|slot| slot.born));
+        ids
     }
 
     /// How many resources [`View::select`] would find, or somewhat more; at little cost.
     pub fn estimate(&self, directory: DirectoryId, kind: ResourceKind, select: &Select) -> usize {
-        self.shelf(directory, kind, |shelf| shelf.indexes.estimate(select))
-            .unwrap_or_default()
+        match select {
+            Select::HasMember(member) => self.direct_groups(directory, *member).len(),
+            // Whoever is in a group through others is only known once all of them are gone through.
+            Select::InGroup(_) => self.count(directory, kind),
+            Select::Key(..) | Select::Prefix(..) | Select::Times(..) => self
+                .shelf(directory, kind, |shelf| shelf.indexes.estimate(select))
+                .unwrap_or_default(),
+        }
     }
 
     /// How many resources there are, and `count` of them in order of creation after the first

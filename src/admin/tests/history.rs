@@ -65,6 +65,7 @@ fn note(
                 modified: record.modified,
                 keys: vec![(Index::UserName, "kim".into())],
                 unique: Vec::new(),
+                label: None,
                 body: record.body.clone(),
             },
         }

@@ -53,6 +53,7 @@ fn store(
                 .map(|(index, key)| (*index, Box::from(*key)))
                 .collect(),
             unique: Vec::new(),
+            label: None,
             body: body.to_string().into_bytes().into(),
         },
     };

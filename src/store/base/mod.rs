@@ -35,7 +35,7 @@ use crate::store::log::segment;
 /// Folder of the bases.
 pub const FOLDER: &str = "base";
 /// The newest format this program reads, and the one it writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// A base being written.
 const UNFINISHED: &str = "base.tmp";
 /// How a base's name ends.
@@ -44,6 +44,7 @@ const SUFFIX: &str = ".base";
 const FORM: Form = Form {
     magic: *b"ROLLBASE",
     format: FORMAT,
+    oldest: 1,
     bytes: HEADER_BYTES,
 };
 /// How a base ends.

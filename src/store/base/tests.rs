@@ -122,9 +122,9 @@ fn another_store_and_a_newer_format_are_told_apart() {
     let foreign = Base::open(&path, StoreId([8; 16]));
     assert!(matches!(foreign, Err(BaseError::Foreign)));
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     fs::write(&path, bytes).unwrap();
-    assert!(matches!(Base::open(&path, STORE), Err(BaseError::Newer(2))));
+    assert!(matches!(Base::open(&path, STORE), Err(BaseError::Newer(3))));
 }
 
 #[test]

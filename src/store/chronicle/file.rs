@@ -28,6 +28,7 @@ use crate::store::log::frame::StoreId;
 const FORM: Form = Form {
     magic: *b"ROLLCHRN",
     format: 1,
+    oldest: 1,
     bytes: HEADER_BYTES,
 };
 /// Bytes of a file's header.

@@ -82,6 +82,8 @@ impl Entries {
             Made::DeleteDirectory(id) => Some(*id),
             Made::PutResource { .. }
             | Made::DeleteResource { .. }
+            | Made::Members { .. }
+            | Made::Forget { .. }
             | Made::PutToken(_)
             | Made::PutDirectory(_)
             | Made::PutSetting { .. } => None,

@@ -102,6 +102,7 @@ mod tests {
         for (number, name) in [(1, "mara"), (2, "mara"), (3, "kim")] {
             let key = |index, text: &str| (index, Arc::from(text));
             let header = Header {
+                label: None,
                 revision: Revision(7),
                 created: Timestamp::from_millis(5),
                 modified: Timestamp::from_millis(5),

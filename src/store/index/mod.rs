@@ -11,7 +11,7 @@ mod lists;
 mod load;
 mod select;
 mod slots;
-mod sorted;
+pub(in crate::store) mod sorted;
 #[cfg(test)]
 mod tests;
 
@@ -113,9 +113,19 @@ impl Indexes {
         self.live_bytes
     }
 
+    /// The number of a resource's slot. It stays the same until the resource goes.
+    pub fn number_of(&self, id: ResourceId) -> Option<u32> {
+        self.lists.number_of(&self.slots, id)
+    }
+
+    /// The resource in the slot of that number.
+    pub fn id_of(&self, number: u32) -> Option<ResourceId> {
+        Some(self.slots.get(number)?.id)
+    }
+
     /// What is known of a resource.
     pub fn get(&self, id: ResourceId) -> Option<&Slot> {
-        self.slots.get(self.lists.number_of(&self.slots, id)?)
+        self.slots.get(self.number_of(id)?)
     }
 
     /// Puts a resource in, in place of what it was.

@@ -59,7 +59,10 @@ impl Indexes {
             Select::Prefix(index @ Index::Email, prefix) => {
                 self.oldest_first(self.begun(&lists.by_email, *index, prefix))
             }
-            Select::Prefix(Index::ExternalId | Index::Manager, _) => Vec::new(),
+            // Memberships know who those are.
+            Select::Prefix(Index::ExternalId | Index::Manager, _)
+            | Select::HasMember(_)
+            | Select::InGroup(_) => Vec::new(),
             Select::Times(time, first, last) => {
                 let found = lists
                     .by_time(*time)
@@ -101,7 +104,9 @@ impl Indexes {
                 let order = self.order_to_start(*index, prefix);
                 lists.by_email.count_equal(order)
             }
-            Select::Prefix(Index::ExternalId | Index::Manager, _) => 0,
+            Select::Prefix(Index::ExternalId | Index::Manager, _)
+            | Select::HasMember(_)
+            | Select::InGroup(_) => 0,
             Select::Times(time, first, last) => {
                 let order = self.order_to_times(*time, *first, *last);
                 lists.by_time(*time).count_equal(order)

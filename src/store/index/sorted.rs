@@ -14,7 +14,7 @@ const CHUNK_ENTRIES_STEP: usize = CHUNK_ENTRIES_MAX / 8;
 
 /// A place between two entries. Good until the list changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store::index) struct Place {
+pub(in crate::store) struct Place {
     /// The number of a chunk.
     chunk: usize,
     /// How many of its entries are before the place.
@@ -32,7 +32,7 @@ struct Chunk<E> {
 
 /// A sorted list.
 #[derive(Debug)]
-pub(in crate::store::index) struct Sorted<E> {
+pub(in crate::store) struct Sorted<E> {
     /// Chunks in order, none empty.
     chunks: Vec<Chunk<E>>,
     /// Entries in all chunks.

@@ -84,6 +84,7 @@ fn headers() -> impl Strategy<Value = Header> {
             add(Index::DisplayName, display_name.as_slice());
             add(Index::ExternalId, external_id.as_slice());
             Header {
+                label: None,
                 revision: Revision(u64::from(revision)),
                 created: Timestamp::from_millis(created),
                 modified: Timestamp::from_millis(modified),
@@ -333,6 +334,7 @@ proptest! {
 fn many_of_one_name_are_found_as_others_are() {
     let mut indexes = Indexes::default();
     let header = |number: u32| Header {
+        label: None,
         revision: Revision(1),
         created: Timestamp::from_millis(0),
         modified: Timestamp::from_millis(0),

@@ -12,6 +12,8 @@ use crate::base::ident::DirectoryId;
 use crate::base::ident::ResourceId;
 use crate::scim::schema::ResourceKind;
 use crate::store::record::Stored;
+use crate::store::row;
+use crate::store::row::DeletedRow;
 use crate::store::row::DirectoryRow;
 use crate::store::row::TokenRow;
 
@@ -37,6 +39,26 @@ pub enum Made {
         kind: ResourceKind,
         /// Its id.
         id: ResourceId,
+        /// What is left of it; what older versions wrote leaves nothing.
+        left: Option<DeletedRow>,
+    },
+    /// Members of a group came and went: the member, and whether it came. Each at most once.
+    Members {
+        /// Its directory.
+        directory: DirectoryId,
+        /// The group.
+        group: ResourceId,
+        /// Who.
+        members: Vec<(ResourceId, bool)>,
+    },
+    /// Nothing is left of a deleted resource.
+    Forget {
+        /// Its directory.
+        directory: DirectoryId,
+        /// Its id.
+        id: ResourceId,
+        /// Memberships that go with it: pairs of group and member.
+        memberships: Vec<(ResourceId, ResourceId)>,
     },
     /// A token is now this.
     PutToken(Arc<TokenRow>),
@@ -64,30 +86,18 @@ pub struct Logged {
     pub audit: Vec<AuditEntry>,
 }
 
-/// Number of a resource's kind on disk.
-const fn kind_tag(kind: ResourceKind) -> u8 {
-    match kind {
-        ResourceKind::User => 1,
-        ResourceKind::Group => 2,
-    }
-}
-
 /// Appends which resource is meant.
 fn put_resource(out: &mut Vec<u8>, directory: DirectoryId, kind: ResourceKind, id: ResourceId) {
     bytes::put_u32(out, directory.0);
-    bytes::put_u8(out, kind_tag(kind));
+    row::put_kind(out, kind);
     out.extend_from_slice(id.as_bytes());
 }
 
 /// Reads which resource is meant.
 fn resource(input: &mut Input<'_>) -> Result<(DirectoryId, ResourceKind, ResourceId), BadBytes> {
     let directory = DirectoryId(input.u32()?);
-    let kind = match input.u8()? {
-        1 => ResourceKind::User,
-        2 => ResourceKind::Group,
-        _ => return Err(BadBytes),
-    };
-    Ok((directory, kind, ResourceId::from_bytes(input.array()?)))
+    let kind = row::kind(input)?;
+    Ok((directory, kind, id(input)?))
 }
 
 impl Made {
@@ -108,9 +118,48 @@ impl Made {
                 directory,
                 kind,
                 id,
+                left: None,
             } => {
                 bytes::put_u8(out, 2);
                 put_resource(out, *directory, *kind, *id);
+            }
+            Self::DeleteResource {
+                directory,
+                kind,
+                id,
+                left: Some(left),
+            } => {
+                bytes::put_u8(out, 7);
+                put_resource(out, *directory, *kind, *id);
+                bytes::put_bytes(out, &left.encode());
+            }
+            Self::Members {
+                directory,
+                group,
+                members,
+            } => {
+                bytes::put_u8(out, 8);
+                bytes::put_u32(out, directory.0);
+                out.extend_from_slice(group.as_bytes());
+                bytes::put_count(out, members.len());
+                for (member, came) in members {
+                    out.extend_from_slice(member.as_bytes());
+                    bytes::put_u8(out, u8::from(*came));
+                }
+            }
+            Self::Forget {
+                directory,
+                id,
+                memberships,
+            } => {
+                bytes::put_u8(out, 9);
+                bytes::put_u32(out, directory.0);
+                out.extend_from_slice(id.as_bytes());
+                bytes::put_count(out, memberships.len());
+                for (group, member) in memberships {
+                    out.extend_from_slice(group.as_bytes());
+                    out.extend_from_slice(member.as_bytes());
+                }
             }
             Self::PutToken(row) => {
                 bytes::put_u8(out, 3);
@@ -150,6 +199,7 @@ impl Made {
                     directory,
                     kind,
                     id,
+                    left: None,
                 }
             }
             3 => Self::PutToken(Arc::new(TokenRow::decode(input.bytes()?)?)),
@@ -159,9 +209,33 @@ impl Made {
                 name: input.text()?.into(),
                 value: input.bytes()?.into(),
             },
+            7 => {
+                let (directory, kind, id) = resource(input)?;
+                Self::DeleteResource {
+                    directory,
+                    kind,
+                    id,
+                    left: Some(DeletedRow::decode(input.bytes()?)?),
+                }
+            }
+            8 => Self::Members {
+                directory: DirectoryId(input.u32()?),
+                group: id(input)?,
+                members: many(input, |input| Ok((id(input)?, input.flag()?)))?,
+            },
+            9 => Self::Forget {
+                directory: DirectoryId(input.u32()?),
+                id: id(input)?,
+                memberships: many(input, |input| Ok((id(input)?, id(input)?)))?,
+            },
             _ => return Err(BadBytes),
         })
     }
+}
+
+/// Reads an id.
+fn id(input: &mut Input<'_>) -> Result<ResourceId, BadBytes> {
+    Ok(ResourceId::from_bytes(input.array()?))
 }
 
 /// The body of a frame with these transactions.

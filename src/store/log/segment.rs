@@ -21,7 +21,7 @@ use crate::store::log::frame::StoreId;
 use crate::store::space;
 
 /// The newest format this program reads, and the one it writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Bytes of the header; frames begin behind it. A block of its own, so that no later write can
 /// tear it.
 pub const HEADER_BYTES: usize = 4096;
@@ -33,6 +33,7 @@ pub const BYTES_MIN: u64 = 64 << 10;
 const FORM: Form = Form {
     magic: *b"ROLLCLOG",
     format: FORMAT,
+    oldest: 1,
     bytes: HEADER_BYTES,
 };
 /// A segment nobody uses yet.

@@ -382,13 +382,13 @@ fn a_newer_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _ends) = small(dir.path());
     let file = File::options().write(true).open(&path).unwrap();
-    file.write_all_at(&[2], 8).unwrap();
+    file.write_all_at(&[3], 8).unwrap();
     let error = replay(dir.path(), 0).unwrap_err();
     assert!(matches!(
         error,
         OpenError::Newer {
-            found: 2,
-            known: 1,
+            found: 3,
+            known: 2,
             ..
         }
     ));

@@ -8,6 +8,8 @@
 //!   sections  each: length, CRC, then its kind and what it holds
 //!     rows      everything that is no resource, as of transaction `seq`
 //!     stretch   some of the resources of one kind in one directory
+//!     labels    what some of the groups of one directory are called
+//!     members   who is in some of the groups of one directory
 //!     end       the transaction at which the last stretch was taken; how many sections there are
 //! ```
 //!
@@ -34,7 +36,8 @@ const UNFINISHED: &str = "index.snapshot.tmp";
 /// How a snapshot begins.
 const FORM: Form = Form {
     magic: *b"ROLLSNAP",
-    format: 1,
+    format: 2,
+    oldest: 2,
     bytes: 64,
 };
 /// Longest section. A stretch of the largest resources stays below it.
@@ -48,6 +51,10 @@ mod kind {
     pub const STRETCH: u8 = 2;
     /// Nothing more comes.
     pub const END: u8 = 3;
+    /// What some of the groups of one directory are called.
+    pub const LABELS: u8 = 4;
+    /// Who is in some of the groups of one directory.
+    pub const MEMBERS: u8 = 5;
 }
 
 /// What a snapshot says of itself.

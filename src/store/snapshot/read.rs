@@ -75,6 +75,14 @@ pub fn load(dir: &Path, store: StoreId) -> Result<Option<(Memory, Taken)>, Usele
         match section.u8()? {
             kind::ROWS => rows(&mut section, &mut memory)?,
             kind::STRETCH => stretch(&mut section, &mut memory)?,
+            kind::LABELS => {
+                memory.load_labels(DirectoryId(section.u32()?), &mut section)?;
+                section.end()?;
+            }
+            kind::MEMBERS => {
+                memory.load_members(DirectoryId(section.u32()?), &mut section)?;
+                section.end()?;
+            }
             kind::END => {
                 taken.end_seq = section.u64()?;
                 if section.u64()? != count {

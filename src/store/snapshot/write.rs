@@ -10,6 +10,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::audit::bytes;
+use crate::base::ident::DirectoryId;
 use crate::scim::schema::ResourceKind;
 use crate::store::log::frame::StoreId;
 use crate::store::log::segment;
@@ -23,6 +24,10 @@ use crate::store::view::View;
 
 /// Slots of one stretch: so many are copied while writers wait.
 const STRETCH_SLOTS: u32 = 2048;
+/// Labels of one section.
+const LABELS_MAX: usize = 2048;
+/// Memberships of one section.
+const MEMBERS_MAX: usize = 4096;
 
 /// A snapshot that is on the disk and not in use yet.
 #[derive(Debug)]
@@ -56,7 +61,8 @@ pub fn take(dir: &Path, store: StoreId, view: &View) -> io::Result<Unused> {
         let memory = view.memory();
         let mut rows = vec![kind::ROWS];
         bytes::put_u64(&mut rows, memory.born_last);
-        let keys = rows::keys(&memory);
+        let mut keys = rows::keys(&memory);
+        keys.append(&mut rows::deleted(&memory));
         bytes::put_count(&mut rows, keys.len());
         for key in keys {
             bytes::put_bytes(&mut rows, &key.part(0));
@@ -94,6 +100,8 @@ pub fn take(dir: &Path, store: StoreId, view: &View) -> io::Result<Unused> {
                 out.section(&stretch)?;
             }
         }
+        labels(&mut out, view, directory)?;
+        members(&mut out, view, directory)?;
     }
     taken.end_seq = view.memory().seq;
     let mut end = vec![kind::END];
@@ -110,6 +118,71 @@ pub fn take(dir: &Path, store: StoreId, view: &View) -> io::Result<Unused> {
         dir: dir.to_owned(),
         taken,
     })
+}
+
+/// Writes what the groups of a directory are called.
+fn labels(out: &mut Sections, view: &View, directory: DirectoryId) -> io::Result<()> {
+    let mut after = None;
+    loop {
+        let mut section = vec![kind::LABELS];
+        bytes::put_u32(&mut section, directory.0);
+        let last = {
+            let memory = view.memory();
+            // Deleted meanwhile: the log tells.
+            let Some(found) = memory.directories.get(&directory) else {
+                return Ok(());
+            };
+            let groups = &found.shelf(ResourceKind::Group).indexes;
+            let ids = groups.ids_after(after, LABELS_MAX);
+            let labels = ids
+                .iter()
+                .filter_map(|id| Some((id, found.labels.get(id)?)));
+            let labels: Vec<_> = labels.collect();
+            bytes::put_count(&mut section, labels.len());
+            for (id, label) in labels {
+                section.extend_from_slice(id.as_bytes());
+                bytes::put_text(&mut section, label);
+            }
+            ids.last().copied()
+        };
+        if last.is_none() {
+            return Ok(());
+        }
+        after = last;
+        out.section(&section)?;
+    }
+}
+
+/// Writes who is in the groups of a directory.
+fn members(out: &mut Sections, view: &View, directory: DirectoryId) -> io::Result<()> {
+    let mut after = None;
+    loop {
+        let mut section = vec![kind::MEMBERS];
+        bytes::put_u32(&mut section, directory.0);
+        let pairs = {
+            let memory = view.memory();
+            let Some(found) = memory.directories.get(&directory) else {
+                return Ok(());
+            };
+            found.edges.after(found.ends(), after, MEMBERS_MAX)
+        };
+        let groups = pairs.chunk_by(|(one, _), (other, _)| one == other);
+        bytes::put_count(&mut section, groups.count());
+        for pairs in pairs.chunk_by(|(one, _), (other, _)| one == other) {
+            for (group, _member) in pairs.iter().take(1) {
+                section.extend_from_slice(group.as_bytes());
+            }
+            bytes::put_count(&mut section, pairs.len());
+            for (_group, member) in pairs {
+                section.extend_from_slice(member.as_bytes());
+            }
+        }
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        after = pairs.last().copied();
+        out.section(&section)?;
+    }
 }
 
 impl Unused {

@@ -21,9 +21,9 @@ fn a_newer_state_is_refused_and_a_damaged_note_is_found() {
     state.apply(&[], &meta).unwrap();
     assert_eq!(state.meta().unwrap(), Some(meta));
     let mut bytes = meta.encode();
-    bytes[0] = 2;
+    bytes[0] = 3;
     state.db().unwrap().insert(META_KEY, bytes).unwrap();
-    assert!(matches!(state.meta(), Err(StateError::Newer(2))));
+    assert!(matches!(state.meta(), Err(StateError::Newer(3))));
     for at in 0..meta.encode().len() {
         let mut bytes = meta.encode();
         bytes[at] ^= 0x80;

@@ -240,7 +240,7 @@ fn each_history_entry_names_the_one_before_it_of_the_same_resource() {
         .collect();
     assert_eq!(
         numbers,
-        [(1, 0), (2, 0), (3, 1), (4, 2), (5, 3), (6, 4), (7, 5)]
+        [(1, 0), (2, 0), (3, 1), (4, 2), (5, 4), (6, 3), (7, 6)]
     );
     let made = group.group.iter().flat_map(|logged| &logged.changes);
     let stored: Vec<_> = made
@@ -249,5 +249,5 @@ fn each_history_entry_names_the_one_before_it_of_the_same_resource() {
             _ => None,
         })
         .collect();
-    assert_eq!(stored, [1, 2, 3, 6, 5, 5]);
+    assert_eq!(stored, [1, 2, 3, 5, 6, 6]);
 }

@@ -47,7 +47,9 @@ fn cells_of(dir: &Path, directory: DirectoryId) -> usize {
                 | Key::Directory(of)
                 | Key::History(of)
                 | Key::Token(of, _)
-                | Key::Resource(of, _, _) => of == directory,
+                | Key::Resource(of, _, _)
+                | Key::Member(of, _, _)
+                | Key::Deleted(of, _) => of == directory,
                 Key::Counter(_) | Key::Setting(_) => false,
             };
             count += usize::from(belongs);

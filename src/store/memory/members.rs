@@ -1,0 +1,185 @@
+//! Memberships, and what is left of deleted resources, in the published state.
+
+use std::sync::Arc;
+
+use crate::base::ident::DirectoryId;
+use crate::base::ident::ResourceId;
+use crate::store::cell::Key;
+use crate::store::cell::Mark;
+use crate::store::cell::Op;
+use crate::store::edges::Edges;
+use crate::store::edges::Ends;
+use crate::store::memory::DeletedHeld;
+use crate::store::memory::Directory;
+use crate::store::memory::Memory;
+use crate::store::memory::put;
+use crate::store::row::DeletedRow;
+
+/// An operation that takes a membership out of the state.
+fn without(directory: DirectoryId, group: ResourceId, member: ResourceId) -> Op {
+    let key = Key::Member(directory, group, member);
+    let old = Some(Mark::of(&key, &[]));
+    Op {
+        key,
+        old,
+        new: None,
+        ticket: 0,
+    }
+}
+
+impl Directory {
+    /// The ends of its memberships.
+    pub const fn ends(&self) -> Ends<'_> {
+        Ends {
+            users: &self.users.indexes,
+            groups: &self.groups.indexes,
+        }
+    }
+
+    /// Its memberships to change, and their ends.
+    const fn edges_mut(&mut self) -> (&mut Edges, Ends<'_>) {
+        let ends = Ends {
+            users: &self.users.indexes,
+            groups: &self.groups.indexes,
+        };
+        (&mut self.edges, ends)
+    }
+
+    /// Makes the memberships count of a resource that has come.
+    pub(super) fn attach(&mut self, id: ResourceId) {
+        let (edges, ends) = self.edges_mut();
+        edges.attach(ends, id);
+    }
+
+    /// Hides the memberships of a resource that is about to go.
+    pub(super) fn detach(&mut self, id: ResourceId) {
+        let (edges, ends) = self.edges_mut();
+        edges.detach(ends, id);
+    }
+
+    /// Takes in memberships out of the state.
+    pub(super) fn load_members(&mut self, memberships: Vec<(ResourceId, ResourceId)>) {
+        let (edges, ends) = self.edges_mut();
+        for (group, member) in memberships {
+            edges.put(ends, group, member);
+        }
+    }
+}
+
+impl Memory {
+    /// Publishes that members came and went. The operations depend on nothing but the transaction:
+    /// a replay of one that the state has in part must come to the same.
+    pub(super) fn change_members(
+        &mut self,
+        directory: DirectoryId,
+        group: ResourceId,
+        members: &[(ResourceId, bool)],
+        ops: &mut Vec<Op>,
+    ) {
+        ops.reserve(members.len());
+        for (member, came) in members {
+            self.tickets = self.tickets.saturating_add(1);
+            let ticket = self.tickets;
+            if let Some(directory) = self.directories.get_mut(&directory) {
+                let (edges, ends) = directory.edges_mut();
+                if *came {
+                    edges.put(ends, group, *member);
+                    directory.pending_members.insert((group, *member), ticket);
+                } else {
+                    edges.remove(ends, group, *member);
+                    directory.pending_members.remove(&(group, *member));
+                }
+            }
+            ops.push(if *came {
+                let key = Key::Member(directory, group, *member);
+                let mark = Mark::of(&key, &[]);
+                Op {
+                    key,
+                    old: None,
+                    new: Some((mark, Arc::default())),
+                    ticket,
+                }
+            } else {
+                without(directory, group, *member)
+            });
+        }
+    }
+
+    /// Publishes what is left of a resource that was deleted.
+    pub(super) fn put_deleted(
+        &mut self,
+        directory: DirectoryId,
+        id: ResourceId,
+        row: DeletedRow,
+    ) -> Op {
+        self.tickets = self.tickets.saturating_add(1);
+        let ticket = self.tickets;
+        let key = Key::Deleted(directory, id);
+        let directory = self.directories.get_mut(&directory);
+        let deleted = directory.map(|directory| &mut directory.deleted);
+        let was = deleted.as_ref().and_then(|deleted| deleted.get(&id));
+        let mut mark = was.map(|held| held.mark);
+        let mut op = put(key, &mut mark, row.encode().into());
+        op.ticket = ticket;
+        if let (Some(deleted), Some(mark)) = (deleted, mark) {
+            let ticket = Some(ticket);
+            deleted.insert(id, DeletedHeld { row, mark, ticket });
+        }
+        op
+    }
+
+    /// Publishes that nothing is left of a deleted resource.
+    pub(super) fn forget(
+        &mut self,
+        directory: DirectoryId,
+        id: ResourceId,
+        memberships: &[(ResourceId, ResourceId)],
+        ops: &mut Vec<Op>,
+    ) {
+        let found = self.directories.get_mut(&directory);
+        let mut removed = None;
+        if let Some(found) = found {
+            removed = found.deleted.remove(&id);
+            for (group, member) in memberships {
+                let (edges, ends) = found.edges_mut();
+                edges.remove(ends, *group, *member);
+                found.pending_members.remove(&(*group, *member));
+            }
+        }
+        ops.push(Op {
+            key: Key::Deleted(directory, id),
+            old: removed.map(|held| held.mark),
+            new: None,
+            ticket: 0,
+        });
+        let gone = memberships.iter();
+        ops.extend(gone.map(|(group, member)| without(directory, *group, *member)));
+    }
+
+    /// Forgets that a membership, or what is left of a resource, waits for the state on disk.
+    pub(super) fn settle_other(&mut self, op: &Op) {
+        match &op.key {
+            Key::Member(directory, group, member) => {
+                if let Some(directory) = self.directories.get_mut(directory)
+                    && directory.pending_members.get(&(*group, *member)) == Some(&op.ticket)
+                {
+                    directory.pending_members.remove(&(*group, *member));
+                }
+            }
+            Key::Deleted(directory, id) => {
+                let directory = self.directories.get_mut(directory);
+                let held = directory.and_then(|directory| directory.deleted.get_mut(id));
+                if let Some(held) = held.filter(|held| held.ticket == Some(op.ticket)) {
+                    held.ticket = None;
+                }
+            }
+            Key::Purge(_)
+            | Key::Directory(_)
+            | Key::History(_)
+            | Key::Counter(_)
+            | Key::Setting(_)
+            | Key::Token(..)
+            | Key::Resource(..) => {}
+        }
+    }
+}
