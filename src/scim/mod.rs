@@ -9,6 +9,7 @@ pub mod etag;
 pub mod filter;
 pub mod json;
 pub mod list;
+pub mod members;
 pub mod patch;
 pub mod path;
 pub mod query;

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use crate::scim::error::ScimError;
+use crate::scim::members::MemberStep;
 use crate::scim::path::PatchPath;
 use crate::scim::resource::Note;
 use crate::scim::resource::Resource;
@@ -14,6 +15,7 @@ use crate::scim::schema::registry::Registry;
 
 mod apply;
 mod elements;
+mod members;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -137,6 +139,18 @@ impl Patch {
     /// The operations, in order.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    /// Parts what concerns the members of a group from the rest, since memberships are no part of
+    /// what is stored of it. Both keep their order; neither can see what the other does. Where a
+    /// filter describes a member to be, that is noted.
+    ///
+    /// # Errors
+    ///
+    /// 400 `mutability` when a member is to be changed rather than added or removed.
+    pub fn split(self, notes: &mut Vec<Note>) -> Result<(Self, Vec<MemberStep>), ScimError> {
+        let (operations, steps) = members::split(self.operations, notes)?;
+        Ok((Self { operations }, steps))
     }
 
     /// Carries the operations out on a copy of the resource.

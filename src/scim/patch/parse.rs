@@ -235,7 +235,8 @@ impl Reader<'_> {
         licence: Licence,
     ) -> Result<(), ScimError> {
         check_writable(&path)?;
-        if is_unassigned(&value) {
+        let an_element = value.is_object() && is_list_of_fixed(&path);
+        if is_unassigned(&value) && !an_element {
             return self.set_nothing(verb, path, licence);
         }
         let at = path.to_string();
@@ -270,6 +271,7 @@ impl Reader<'_> {
             }
         };
         if value.is_null() {
+            check_somebody(verb, &path)?;
             return self.set_nothing(verb, path, licence);
         }
         let on_no_match = licence.on_no_match;
@@ -392,6 +394,21 @@ fn check_writable(path: &PatchPath) -> Result<(), ScimError> {
         return Err(ScimError::new(Condition::PatchReadOnly, detail));
     }
     Ok(())
+}
+
+/// Refuses a list in which no element says anything, in place of the members of a group. That is a
+/// mistake rather than the wish to have none, and nobody could tell who was in the group.
+fn check_somebody(verb: Verb, path: &PatchPath) -> Result<(), ScimError> {
+    if verb == Verb::Replace && is_list_of_fixed(path) {
+        let detail = format!("`{path}`: the list names nobody; an empty list or null removes all");
+        return Err(ScimError::new(Condition::ValueType, detail));
+    }
+    Ok(())
+}
+
+/// Whether a path names the whole of a list whose elements are never changed.
+fn is_list_of_fixed(path: &PatchPath) -> bool {
+    matches!(path, PatchPath::Attribute(path) if path.sub.is_none() && path.attribute.has_fixed_elements())
 }
 
 /// The members of a value that has to be an object.

@@ -17,6 +17,7 @@ use crate::scim::schema::registry::Registry;
 use serde_json::Value;
 use serde_json::json;
 
+mod members;
 mod properties;
 mod refusals;
 

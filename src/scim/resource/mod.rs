@@ -14,6 +14,8 @@ use serde_json::Value;
 
 use crate::base::ident::ResourceId;
 use crate::scim::json;
+use crate::scim::members::MEMBERS;
+use crate::scim::members::Member;
 use crate::scim::schema::ResourceKind;
 
 /// A user or a group as the client describes it.
@@ -69,6 +71,13 @@ impl Resource {
     /// The attributes, to be changed and settled again ([`parse::settle`]).
     pub fn into_tree(self) -> Map<String, Value> {
         self.tree
+    }
+
+    /// Takes the members out of a group that was sent. `None` when it has no `members`, or none in
+    /// them, which means the same (RFC 7643 §2.5).
+    pub fn take_members(&mut self) -> Option<Vec<Member>> {
+        let members = self.tree.shift_remove(MEMBERS)?;
+        Some(Member::list(&members))
     }
 
     /// Reads the stored form. `None` when it is damaged.

@@ -16,6 +16,9 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::User, Self::Group];
+
     /// The name of the resource type: `meta.resourceType`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -30,6 +33,18 @@ impl ResourceKind {
             Self::User => "Users",
             Self::Group => "Groups",
         }
+    }
+
+    /// The kind whose resource type has that name, in any letter case.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The kind whose endpoint is that path segment.
+    pub fn at(segment: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|kind| kind.endpoint() == segment)
     }
 }
 
@@ -157,6 +172,13 @@ impl Attribute {
         self.sub_attributes
             .iter()
             .find(|sub| sub.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether elements are added and removed but never changed, as the members of a group are: their
+    /// `value` is set once.
+    pub fn has_fixed_elements(&self) -> bool {
+        let value = self.sub_attribute("value");
+        self.multi_valued && value.is_some_and(|value| value.mutability == Mutability::Immutable)
     }
 }
 

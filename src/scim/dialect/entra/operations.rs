@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde_json::Map;
 use serde_json::Value;
+use serde_json::json;
 
 use crate::scim::dialect::entra;
 use crate::scim::dialect::entra::values;
 use crate::scim::dialect::entra::values::Sent;
 use crate::scim::filter::parse::patch_path;
 use crate::scim::filter::refusal::Cause;
+use crate::scim::members::Member;
 use crate::scim::patch::Labels;
 use crate::scim::patch::OnNoMatch;
 use crate::scim::patch::RawOperation;
@@ -243,18 +245,22 @@ impl Rewriter<'_> {
         let Some(target) = path.attr_path() else {
             return self.rewritten.push(operation);
         };
+        let leaf = target.leaf();
         if let Some(value) = operation.value.take() {
-            let leaf = target.leaf();
+            let nobody = !value.is_null() && leaf.has_fixed_elements();
             let whole_element = matches!(path, PatchPath::Elements { .. }) && target.sub.is_none();
             let value = if whole_element {
                 values::one(value, leaf, Sent::InPatch, self.notes)
             } else {
                 values::rewrite(value, leaf, Sent::InPatch, self.notes)
             };
-            operation.value = Some(value);
+            // An empty string in place of members stays an element that names nobody, for the engine
+            // to refuse: it does not empty a group.
+            let nobody = nobody && value.is_null();
+            operation.value = Some(if nobody { json!([value]) } else { value });
         }
         // Adding nothing to a list adds nothing: a group must not be emptied by it.
-        let grows = operation.op == "add" && target.leaf().multi_valued;
+        let grows = operation.op == "add" && leaf.multi_valued;
         if operation.value.as_ref().is_some_and(Value::is_null) && !grows {
             return self.removal(cleared(operation), path);
         }
@@ -266,8 +272,15 @@ impl Rewriter<'_> {
     fn removal(&mut self, mut operation: RawOperation, path: &PatchPath) {
         operation.licence.labels = Labels::Drop;
         single_filter(&mut operation, path, self.notes);
-        let value = operation.value.take().unwrap_or_default();
+        let Some(value) = operation.value.take() else {
+            return self.rewritten.push(operation);
+        };
         match path {
+            PatchPath::Attribute(target)
+                if target.sub.is_none() && target.attribute.has_fixed_elements() =>
+            {
+                self.remove_list(&operation, target, value);
+            }
             _ if value.is_null() => self.rewritten.push(operation),
             PatchPath::Attribute(target)
                 if target.sub.is_none() && has_elements(target, &value) =>
@@ -287,6 +300,8 @@ impl Rewriter<'_> {
     /// ```json
     /// {"op": "Remove", "path": "members", "value": [{"$ref": null, "value": "u-7f31c2"}]}
     /// ```
+    ///
+    /// A list that names nobody, or null in its place, removes nobody.
     fn remove_list(&mut self, operation: &RawOperation, target: &AttrPath, value: Value) {
         Note::add(self.notes, entra::REMOVE_LIST, &target.to_string());
         let elements = match value {
@@ -359,13 +374,17 @@ fn has_elements(target: &AttrPath, value: &Value) -> bool {
     attribute.multi_valued || attribute.kind == Type::Any && value.is_array()
 }
 
-/// The filter that finds an element: by `value` and `type`, or by all its parts where it has no
-/// `value`. `None` when it says nothing to find it by.
+/// The filter that finds an element: a member by its id, others by `value` and `type`, or by all its
+/// parts where it has no `value`. `None` when it says nothing to find it by.
 fn filter_for(element: &Value, attribute: &Attribute) -> Option<String> {
     let term = |name: &str, value: &Value| format!("{name} eq {value}");
     let Value::Object(parts) = element else {
         return (!is_unassigned(element)).then(|| term("value", element));
     };
+    if attribute.has_fixed_elements() {
+        let id = Member::of(element).value;
+        return (!id.is_empty()).then(|| term("value", &id.into()));
+    }
     let has_value = parts
         .iter()
         .any(|(name, value)| name.eq_ignore_ascii_case("value") && !is_unassigned(value));
