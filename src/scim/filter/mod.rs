@@ -15,6 +15,7 @@ mod element;
 pub(in crate::scim) mod eval;
 mod lex;
 mod literal;
+mod mention;
 pub(in crate::scim) mod parse;
 pub(in crate::scim) mod refusal;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod tests;
 
 pub use literal::Instant;
 pub use literal::Literal;
+pub use mention::Mention;
 
 /// How large a filter may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

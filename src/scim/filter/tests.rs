@@ -13,6 +13,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+mod mentions;
 mod properties;
 
 /// The enterprise extension's URN.
