@@ -12,7 +12,7 @@ use crate::scim::filter::eval::member;
 use crate::scim::schema::ResourceKind;
 
 /// The attribute's name.
-pub const MEMBERS: &str = "members";
+pub const MEMBERS: &str = ResourceKind::Group.memberships();
 
 /// One member as it was sent. Whether there is such a resource is not known here.
 #[derive(Clone, Debug, PartialEq, Eq)]

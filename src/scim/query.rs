@@ -144,7 +144,7 @@ mod tests {
         let query = query.unwrap();
         assert_eq!(query.filter.as_deref(), Some(" userName eq \"a\" "));
         assert_eq!((query.start_index, query.count), (6, Some(5)));
-        assert!(query.projection.excludes("groups"));
+        assert!(!query.projection.wants("groups", ResourceKind::User));
     }
 
     #[test]

@@ -89,13 +89,16 @@ impl Projection {
         *self == Self::Default
     }
 
-    /// Whether nothing of a core attribute is wanted, so that it need not even be read. Not for
-    /// attributes that are always returned.
-    pub fn excludes(&self, name: &str) -> bool {
+    /// Whether anything may be shown of memberships: of `members` of a group, `groups` of a user. If
+    /// not, they need not even be read.
+    pub fn wants(&self, attribute: &str, kind: ResourceKind) -> bool {
+        if !attribute.eq_ignore_ascii_case(kind.memberships()) {
+            return false;
+        }
         match self {
-            Self::Default => false,
-            Self::Only(names) => share(names, None, name) == Share::Nothing,
-            Self::Except(names) => share(names, None, name) == Share::Whole,
+            Self::Default => true,
+            Self::Only(names) => share(names, None, attribute) != Share::Nothing,
+            Self::Except(names) => share(names, None, attribute) != Share::Whole,
         }
     }
 }

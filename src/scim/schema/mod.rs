@@ -35,6 +35,14 @@ impl ResourceKind {
         }
     }
 
+    /// The attribute in which memberships are shown.
+    pub const fn memberships(self) -> &'static str {
+        match self {
+            Self::User => "groups",
+            Self::Group => "members",
+        }
+    }
+
     /// The kind whose resource type has that name, in any letter case.
     pub fn named(name: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();

@@ -9,6 +9,7 @@ use crate::scim::resource::project::project;
 use crate::scim::schema::Profile;
 use crate::scim::schema::ResourceKind;
 use crate::scim::schema::core::ENTERPRISE_USER;
+use crate::scim::schema::core::GROUP;
 use crate::scim::schema::core::USER;
 use crate::scim::schema::registry::Registry;
 
@@ -186,19 +187,114 @@ fn excluded_attributes_takes_what_is_named_but_not_what_is_always_returned() {
 
 #[test]
 fn what_is_not_wanted_need_not_be_read() {
-    for (attributes, excluded, groups) in [
-        (None, None, false),
-        (Some("id"), None, true),
-        (Some("Groups"), None, false),
-        (Some("groups.value"), None, false),
-        (None, Some("title"), false),
-        (None, Some("GROUPS"), true),
-        (None, Some("groups.display"), false),
+    let user = ResourceKind::User;
+    let group = ResourceKind::Group;
+    for (kind, attributes, excluded, wanted) in [
+        (user, None, None, true),
+        (user, Some("id"), None, false),
+        (user, Some("Groups"), None, true),
+        (user, Some("groups.value"), None, true),
+        (user, Some("groups.shoe"), None, false),
+        (user, Some(USER), None, true),
+        (user, Some(&format!("{USER}:GROUPS.display")), None, true),
+        (user, Some(ENTERPRISE_USER), None, false),
+        (user, None, Some("title"), true),
+        (user, None, Some("GROUPS"), false),
+        (user, None, Some("groups.display"), true),
+        (user, None, Some(USER), false),
+        (group, None, None, true),
+        (group, Some("displayName"), None, false),
+        (group, Some("displayName,members"), None, true),
+        (group, Some("MEMBERS.$ref"), None, true),
+        (group, Some("members[type eq \"User\"].value"), None, true),
+        (group, None, Some("members"), false),
+        (group, None, Some("Members"), false),
+        (group, None, Some(&format!("{GROUP}:members")), false),
+        (group, None, Some("members.value"), true),
+        (
+            group,
+            None,
+            Some("members.value,members.$ref,members.type,members"),
+            false,
+        ),
+        (group, None, Some("displayName"), true),
     ] {
-        let projection = parsed(attributes, excluded);
+        let registry = Registry::new(Profile::Entra, false);
+        let projection = Projection::parse(attributes, excluded, &registry, kind).unwrap();
         assert_eq!(
-            projection.excludes("groups"),
-            groups,
+            projection.wants(kind.memberships(), kind),
+            wanted,
+            "{attributes:?} {excluded:?}"
+        );
+        let other = ResourceKind::ALL.into_iter().find(|other| *other != kind);
+        assert!(!projection.wants(other.unwrap().memberships(), kind));
+    }
+}
+
+#[test]
+fn memberships_are_shown_whole_in_part_or_not_at_all() {
+    let one = json!({"value": "u", "$ref": "../Users/u", "type": "User"});
+    let two = json!({"value": "g", "$ref": "../Groups/g", "type": "Group"});
+    let groups = json!({"groups": [{"value": "g", "$ref": "r", "display": "G", "type": "direct"}]});
+    let members = json!({"members": [one, two]});
+    let user = ResourceKind::User;
+    let group = ResourceKind::Group;
+    for (kind, attributes, excluded, shown) in [
+        (group, Some("members"), None, members.clone()),
+        (
+            group,
+            Some("members.value"),
+            None,
+            json!({"members": [{"value": "u"}, {"value": "g"}]}),
+        ),
+        (
+            group,
+            Some("MEMBERS.VALUE,members.Type"),
+            None,
+            json!({"members": [{"value": "u", "type": "User"}, {"value": "g", "type": "Group"}]}),
+        ),
+        (group, Some("id"), None, json!({})),
+        (group, None, Some("members"), json!({})),
+        (group, None, Some(GROUP), json!({})),
+        (
+            group,
+            None,
+            Some("members.$ref,members.type"),
+            json!({"members": [{"value": "u"}, {"value": "g"}]}),
+        ),
+        (group, None, Some("externalId"), members),
+        (user, Some("groups"), None, groups),
+        (
+            user,
+            Some("groups.display"),
+            None,
+            json!({"groups": [{"display": "G"}]}),
+        ),
+        (
+            user,
+            None,
+            Some("groups.$ref,groups.value"),
+            json!({"groups": [{"display": "G", "type": "direct"}]}),
+        ),
+        (user, None, Some("groups"), json!({})),
+    ] {
+        let registry = Registry::new(Profile::Strict, false);
+        let projection = Projection::parse(attributes, excluded, &registry, kind).unwrap();
+        let mut tree = json!({"schemas": [registry.core(kind).id.as_ref()], "id": "1"});
+        let whole = match kind {
+            ResourceKind::User => {
+                json!({"groups": [{"value": "g", "$ref": "r", "display": "G", "type": "direct"}]})
+            }
+            ResourceKind::Group => json!({"members": [one, two]}),
+        };
+        let tree = tree.as_object_mut().unwrap();
+        tree.extend(whole.as_object().unwrap().clone());
+        project(tree, &projection, &registry, kind);
+        tree.shift_remove("schemas");
+        tree.shift_remove("id");
+        assert_eq!(
+            Value::Object(tree.clone()),
+            shown,
             "{attributes:?} {excluded:?}"
         );
     }
