@@ -1,5 +1,9 @@
-//! What is sent of a resource: its stored bytes with `groups` and `meta` spliced in
+//! What is sent of a resource: its stored bytes with `groups` or `members` and `meta` spliced in
 //! (RFC 7643 §3.1). Nothing is parsed unless a filter or a projection asks for a tree.
+//!
+//! A group's answer can also be had in three pieces, so that its members need not all be in memory:
+//! [`write_head`], what a [`MembersWriter`](crate::scim::resource::memberships::MembersWriter) writes,
+//! [`write_tail`].
 
 use serde_json::Map;
 use serde_json::Value;
@@ -10,6 +14,8 @@ use crate::base::ident::ResourceId;
 use crate::base::ident::Revision;
 use crate::scim::etag::etag;
 use crate::scim::json;
+use crate::scim::resource::memberships::MemberOf;
+use crate::scim::resource::memberships::write_members;
 use crate::scim::schema::ResourceKind;
 
 /// Room for `meta` without its location, in bytes: keys, two times and a version.
@@ -40,12 +46,51 @@ pub fn write(
     let groups_bytes = groups.map_or(0, <[u8]>::len);
     let bytes = stored.len() + groups_bytes + meta.location.len() + META_BYTES;
     out.reserve(bytes);
-    // `Resource::to_stored` writes an object that is never empty.
-    out.extend_from_slice(stored.strip_suffix(b"}").unwrap_or(stored));
+    write_stored(out, stored);
     if let Some(groups) = groups {
         out.extend_from_slice(b",\"groups\":");
         out.extend_from_slice(groups);
     }
+    write_meta(out, kind, meta);
+}
+
+/// Appends the whole answer of a group with these members, below the Tenant URL `base`. Without
+/// members the attribute is left out: that is the unassigned state (RFC 7643 §2.5).
+pub fn write_group(
+    out: &mut Vec<u8>,
+    stored: &[u8],
+    base: &str,
+    members: &[MemberOf],
+    meta: &Meta<'_>,
+) {
+    if members.is_empty() {
+        return write(out, ResourceKind::Group, stored, None, meta);
+    }
+    write_head(out, stored);
+    write_members(out, base, members);
+    write_tail(out, meta);
+}
+
+/// Appends what comes before the members of a group that has some.
+pub fn write_head(out: &mut Vec<u8>, stored: &[u8]) {
+    write_stored(out, stored);
+    out.extend_from_slice(b",\"members\":[");
+}
+
+/// Appends what comes after the members of a group that has some.
+pub fn write_tail(out: &mut Vec<u8>, meta: &Meta<'_>) {
+    out.push(b']');
+    write_meta(out, ResourceKind::Group, meta);
+}
+
+/// Appends the stored form without the brace at its end.
+fn write_stored(out: &mut Vec<u8>, stored: &[u8]) {
+    // `Resource::to_stored` writes an object that is never empty.
+    out.extend_from_slice(stored.strip_suffix(b"}").unwrap_or(stored));
+}
+
+/// Appends `meta` and the brace at the end.
+fn write_meta(out: &mut Vec<u8>, kind: ResourceKind, meta: &Meta<'_>) {
     out.extend_from_slice(b",\"meta\":{\"resourceType\":\"");
     out.extend_from_slice(kind.name().as_bytes());
     out.extend_from_slice(b"\",\"created\":\"");
@@ -65,7 +110,10 @@ pub fn location(base: &str, kind: ResourceKind, id: ResourceId) -> String {
     [base, "/", kind.endpoint(), "/", &id.to_string()].concat()
 }
 
-/// The same answer as a tree, without `groups`. `None` when the stored form is damaged.
+/// The same answer as a tree, without `groups` or `members`, which
+/// [`put_groups`](crate::scim::resource::memberships::put_groups) and
+/// [`put_members`](crate::scim::resource::memberships::put_members) put there. `None` when the stored
+/// form is damaged.
 pub fn full_tree(kind: ResourceKind, stored: &[u8], meta: &Meta<'_>) -> Option<Map<String, Value>> {
     let mut tree: Map<String, Value> = serde_json::from_slice(stored).ok()?;
     let meta = json!({
@@ -84,10 +132,21 @@ mod tests {
     use serde_json::Value;
 
     use crate::base::clock::Timestamp;
+    use crate::base::ident::CountedIds;
+    use crate::base::ident::IdSource;
     use crate::base::ident::Revision;
     use crate::scim::resource::answer::Meta;
     use crate::scim::resource::answer::full_tree;
     use crate::scim::resource::answer::write;
+    use crate::scim::resource::answer::write_group;
+    use crate::scim::resource::answer::write_head;
+    use crate::scim::resource::answer::write_tail;
+    use crate::scim::resource::memberships::GroupOf;
+    use crate::scim::resource::memberships::MemberOf;
+    use crate::scim::resource::memberships::groups_text;
+    use crate::scim::resource::memberships::members_bytes;
+    use crate::scim::resource::memberships::put_groups;
+    use crate::scim::resource::memberships::put_members;
     use crate::scim::schema::ResourceKind;
 
     const STORED: &[u8] = br#"{"schemas":["s"],"id":"1","userName":"mara"}"#;
@@ -131,6 +190,41 @@ mod tests {
         write(&mut out, ResourceKind::Group, STORED, None, &meta);
         let tree = full_tree(ResourceKind::Group, STORED, &meta).unwrap();
         assert_eq!(Value::Object(tree).to_string().into_bytes(), out);
+    }
+
+    #[test]
+    fn bytes_and_tree_hold_the_same_memberships() {
+        let meta = meta("https://h/x");
+        let id = CountedIds::default().resource_id();
+        let groups = [GroupOf {
+            id,
+            display: "\"G\"",
+            direct: false,
+        }];
+        for groups in [&groups[..], &[]] {
+            let mut out = Vec::new();
+            let text = groups_text("b", groups);
+            write(&mut out, ResourceKind::User, STORED, text.as_deref(), &meta);
+            let mut tree = full_tree(ResourceKind::User, STORED, &meta).unwrap();
+            put_groups(&mut tree, "b", groups);
+            assert_eq!(Value::Object(tree).to_string().into_bytes(), out);
+        }
+        let kind = ResourceKind::User;
+        for members in [&[MemberOf { id, kind }, MemberOf { id, kind }][..], &[]] {
+            let mut out = Vec::new();
+            write_group(&mut out, STORED, "b", members, &meta);
+            let mut tree = full_tree(ResourceKind::Group, STORED, &meta).unwrap();
+            put_members(&mut tree, "b", members);
+            assert_eq!(Value::Object(tree).to_string().into_bytes(), out);
+            let (mut head, mut tail) = (Vec::new(), Vec::new());
+            write_head(&mut head, STORED);
+            write_tail(&mut tail, &meta);
+            if !members.is_empty() {
+                let bytes = head.len() + members_bytes("b", members.len(), 0) + tail.len();
+                assert_eq!(out.len(), bytes);
+                assert!(out.starts_with(&head) && out.ends_with(&tail));
+            }
+        }
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! In the tree names have the schema's spelling, nothing is unassigned, `schemas` comes first and
 //! says what is there. `id`, `meta` and `groups` are never in it: the server adds them when it
-//! answers. `password` is discarded on arrival.
+//! answers. So it does with a group's `members`, which are in the tree only until they are taken out
+//! ([`Resource::take_members`]). `password` is discarded on arrival.
 
 pub mod answer;
 mod declared;
+pub mod memberships;
 pub mod parse;
 pub mod project;
 
