@@ -10,15 +10,9 @@ use std::io;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU8;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
-use std::time::Duration;
 
 use hyper::body::Body;
 use hyper::body::Incoming;
@@ -36,6 +30,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
 
+use crate::http::activity::Activity;
+use crate::http::activity::CLOSING;
+use crate::http::activity::FRESH;
+use crate::http::activity::IN_HEAD;
+use crate::http::activity::RESTING;
 use crate::http::drain::Stage;
 use crate::http::exchange::Link;
 use crate::http::exchange::Service;
@@ -46,145 +45,6 @@ use crate::http::limits::Limits;
 /// Sent to a client that began a request and did not finish its head in time. Without a body: what the client speaks is not known yet.
 const TOO_LATE: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-
-/// Writes longer than this show that the client takes its answer. Shorter ones may be replies to PING, which
-/// must not keep an idle connection open.
-const CONTROL_FRAME_BYTES_MAX: usize = 1024;
-
-/// A deadline that is never reached within the life of a connection's timer; it is looked at again then.
-const NEVER_MS: u64 = 24 * 60 * 60 * 1_000;
-
-/// Nothing has come yet.
-const FRESH: u8 = 0;
-/// Between requests.
-const RESTING: u8 = 1;
-/// A request's head has begun (HTTP/1 only).
-const IN_HEAD: u8 = 2;
-/// A request runs.
-const RUNNING: u8 = 3;
-/// The last answer is out; the client is to close.
-const CLOSING: u8 = 4;
-
-/// What a connection is doing, and until when it may. Shared by the socket, the requests and the connection's timer.
-///
-/// Two HTTP/2 requests that begin and end at the same moment can leave the deadline of the one that ended; the timer
-/// therefore asks for running requests once more before it acts.
-pub(super) struct Activity {
-    /// Zero of the deadline.
-    epoch: Instant,
-    /// One of the constants above.
-    phase: AtomicU8,
-    /// Requests running.
-    running: AtomicU32,
-    /// When the timer is due, in milliseconds after the epoch.
-    due_ms: AtomicU64,
-    /// Whether the client was resting when the end came: then nothing is on its way that could be lost.
-    rested: AtomicBool,
-    /// Whether several requests share the connection.
-    multiplexed: bool,
-    /// Time for a head.
-    header_ms: u64,
-    /// Time to rest.
-    idle_ms: u64,
-    /// Time to close.
-    linger_ms: u64,
-}
-
-impl Activity {
-    /// A connection that has just been opened.
-    pub(super) fn new(multiplexed: bool, limits: &Limits) -> Self {
-        let millis = |time: Duration| {
-            u64::try_from(time.as_millis())
-                .unwrap_or(NEVER_MS)
-                .min(NEVER_MS)
-        };
-        let header_ms = millis(limits.header_timeout);
-        Self {
-            epoch: Instant::now(),
-            phase: AtomicU8::new(FRESH),
-            running: AtomicU32::new(0),
-            due_ms: AtomicU64::new(header_ms),
-            rested: AtomicBool::new(false),
-            multiplexed,
-            header_ms,
-            idle_ms: millis(limits.idle_timeout),
-            linger_ms: millis(limits.linger_timeout),
-        }
-    }
-
-    /// What the connection is doing.
-    fn phase(&self) -> u8 {
-        self.phase.load(Ordering::Relaxed)
-    }
-
-    /// When the timer is due.
-    fn due(&self) -> Instant {
-        self.epoch + Duration::from_millis(self.due_ms.load(Ordering::Relaxed))
-    }
-
-    /// Moves to `phase`, which may last `millis`.
-    fn enter(&self, phase: u8, millis: u64) {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(0);
-        self.due_ms
-            .store(now.saturating_add(millis), Ordering::Relaxed);
-        self.phase.store(phase, Ordering::Relaxed);
-    }
-
-    /// A request begins.
-    pub(super) fn request_begins(&self) {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        self.enter(RUNNING, NEVER_MS);
-    }
-
-    /// A request ends.
-    pub(super) fn request_ends(&self) {
-        if self.running.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.enter(RESTING, self.idle_ms);
-        }
-    }
-
-    /// Input came.
-    fn was_read(&self) {
-        if self.multiplexed {
-            return;
-        }
-        match self.phase() {
-            // The deadline of the first head began with the connection.
-            FRESH => self.phase.store(IN_HEAD, Ordering::Relaxed),
-            RESTING => self.enter(IN_HEAD, self.header_ms),
-            _ => {}
-        }
-    }
-
-    /// Output went: the client takes its answer.
-    fn was_written(&self, bytes: usize) {
-        if bytes > CONTROL_FRAME_BYTES_MAX {
-            match self.phase() {
-                RESTING => self.enter(RESTING, self.idle_ms),
-                CLOSING => self.enter(CLOSING, self.linger_ms),
-                _ => {}
-            }
-        }
-    }
-
-    /// The last byte is out.
-    fn closes(&self) {
-        if self.phase() != CLOSING {
-            self.enter(CLOSING, self.linger_ms);
-        }
-    }
-
-    /// The end comes while nothing is asked.
-    fn closes_rested(&self) {
-        self.rested.store(true, Ordering::Relaxed);
-        self.closes();
-    }
-
-    /// Whether requests run.
-    fn is_running(&self) -> bool {
-        self.running.load(Ordering::Relaxed) > 0
-    }
-}
 
 /// A stream that reports what happens on it, and closes without losing what was sent last.
 pub(super) struct Watched<S> {
@@ -266,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             this.end_sent = true;
         }
-        if this.activity.rested.load(Ordering::Relaxed) {
+        if this.activity.has_rested() {
             return Poll::Ready(Ok(()));
         }
         let mut scratch = [0_u8; 4096];
@@ -423,7 +283,7 @@ async fn attend<C: Conversation>(
             () = timed_out => match activity.phase() {
                 IN_HEAD => return End::HeadTooLate,
                 FRESH | CLOSING => return End::Cut,
-                _ if activity.is_running() => activity.enter(RUNNING, NEVER_MS),
+                _ if activity.is_running() => activity.runs_on(),
                 _ => {
                     activity.closes_rested();
                     connection.as_mut().wind_down();

@@ -26,8 +26,8 @@ use hyper::http::request::Parts;
 
 use crate::base::ident::IdSource;
 use crate::base::ident::RequestId;
+use crate::http::activity::Activity;
 use crate::http::cidr::Cidr;
-use crate::http::connection::Activity;
 use crate::http::forwarded;
 use crate::http::limits::Limits;
 use crate::http::request::Head;

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::base::ident::IdSource;
+use crate::http::activity::Activity;
 use crate::http::cidr::Cidr;
-use crate::http::connection::Activity;
 use crate::http::connection::Watched;
 use crate::http::connection::converse;
 use crate::http::drain::Drain;

@@ -4,6 +4,7 @@
 //! a body cannot be read before somebody has authorised the request, that everything has a bound, and that every answer has
 //! the headers it must have. RFC 9110, RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2), RFC 8446 and RFC 5246 (TLS).
 
+mod activity;
 mod certificate;
 mod cidr;
 mod connection;
