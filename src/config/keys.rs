@@ -136,7 +136,7 @@ macro_rules! duration {
 }
 
 /// Every key, in the order of the manual.
-pub static KEYS: [Key; 33] = [
+pub static KEYS: [Key; 34] = [
     Key::works(
         "server.public_url",
         |draft, value| {
@@ -276,6 +276,7 @@ pub static KEYS: [Key; 33] = [
     number!("limits.filter_depth", limits.filter_depth_max, 1..=128),
     duration!("limits.header_timeout", limits.header_timeout, PATIENCE),
     duration!("limits.body_timeout", limits.body_timeout, PATIENCE),
+    duration!("limits.send_timeout", limits.send_timeout, PATIENCE),
     duration!("limits.idle_timeout", limits.idle_timeout, PATIENCE),
 ];
 

@@ -198,6 +198,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time for the body.
     pub body_timeout: Duration,
+    /// Time to take the next piece of an answer.
+    pub send_timeout: Duration,
     /// Time between two requests.
     pub idle_timeout: Duration,
 }
@@ -319,6 +321,7 @@ impl Default for Draft {
                 filter_depth_max: 32,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(30),
+                send_timeout: Duration::from_secs(30),
                 idle_timeout: Duration::from_secs(75),
             },
         }

@@ -122,6 +122,7 @@ pub fn limits(config: &Config) -> Limits {
         header_timeout: limits.header_timeout,
         tls_handshake_timeout: limits.header_timeout,
         body_timeout: limits.body_timeout,
+        send_timeout: limits.send_timeout,
         idle_timeout: limits.idle_timeout,
         connections_max: count(limits.connections_max),
         ..Limits::default()

@@ -1,5 +1,9 @@
 //! What a connection is doing, and until when it may: noted by the socket and the requests, read by the connection's timer.
 
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::AtomicU32;
@@ -9,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::base::ident::RequestId;
 use crate::http::limits::Limits;
 
 /// Writes longer than this show that the client takes its answer. Shorter ones may be replies to PING, which
@@ -42,6 +47,10 @@ pub(super) struct Activity {
     running: AtomicU32,
     /// When the timer is due, in milliseconds after the epoch.
     due_ms: AtomicU64,
+    /// Answers that are being sent in pieces.
+    sent: Mutex<Vec<Arc<Deadline>>>,
+    /// When the timer is due because of them: never later than the earliest of their deadlines.
+    sent_due_ms: AtomicU64,
     /// Whether the client was resting when the end came: then nothing is on its way that could be lost.
     rested: AtomicBool,
     /// Whether several requests share the connection.
@@ -52,6 +61,8 @@ pub(super) struct Activity {
     idle_ms: u64,
     /// Time to close.
     linger_ms: u64,
+    /// Time to take a piece of an answer.
+    send_ms: u64,
 }
 
 impl Activity {
@@ -68,11 +79,14 @@ impl Activity {
             phase: AtomicU8::new(FRESH),
             running: AtomicU32::new(0),
             due_ms: AtomicU64::new(header_ms),
+            sent: Mutex::default(),
+            sent_due_ms: AtomicU64::new(u64::MAX),
             rested: AtomicBool::new(false),
             multiplexed,
             header_ms,
             idle_ms: millis(limits.idle_timeout),
             linger_ms: millis(limits.linger_timeout),
+            send_ms: millis(limits.send_timeout),
         }
     }
 
@@ -83,15 +97,21 @@ impl Activity {
 
     /// When the timer is due.
     pub(super) fn due(&self) -> Instant {
-        self.epoch + Duration::from_millis(self.due_ms.load(Ordering::Relaxed))
+        let phase = self.due_ms.load(Ordering::Relaxed);
+        let sent = self.sent_due_ms.load(Ordering::Relaxed);
+        self.epoch + Duration::from_millis(phase.min(sent))
     }
 
     /// Moves to `phase`, which may last `millis`.
     fn enter(&self, phase: u8, millis: u64) {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(0);
-        self.due_ms
-            .store(now.saturating_add(millis), Ordering::Relaxed);
+        self.due_ms.store(self.after(millis), Ordering::Relaxed);
         self.phase.store(phase, Ordering::Relaxed);
+    }
+
+    /// The time in `millis` from now.
+    fn after(&self, millis: u64) -> u64 {
+        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(0);
+        now.saturating_add(millis)
     }
 
     /// A request begins.
@@ -154,8 +174,75 @@ impl Activity {
         self.running.load(Ordering::Relaxed) > 0
     }
 
+    /// A request whose answer the client has not gone on taking in time. Learns when the timer is due next because of answers.
+    pub(super) fn stalled(&self) -> Option<RequestId> {
+        let sent = self.sent();
+        let first = sent
+            .iter()
+            .min_by_key(|deadline| deadline.due_ms.load(Ordering::Relaxed));
+        let due_ms = first.map_or(u64::MAX, |first| first.due_ms.load(Ordering::Relaxed));
+        self.sent_due_ms.store(due_ms, Ordering::Relaxed);
+        first
+            .filter(|_| due_ms <= self.after(0))
+            .map(|first| first.request_id)
+    }
+
+    /// The answers that are being sent.
+    fn sent(&self) -> MutexGuard<'_, Vec<Arc<Deadline>>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Requests turn out to run still.
     pub(super) fn runs_on(&self) {
         self.enter(RUNNING, NEVER_MS);
+    }
+}
+
+/// Until when a client is to take the next piece of its answer.
+struct Deadline {
+    /// What it asked.
+    request_id: RequestId,
+    /// In milliseconds after the connection's epoch.
+    due_ms: AtomicU64,
+}
+
+/// An answer that is being sent in pieces: a request that runs until this is dropped.
+pub(super) struct Sending {
+    /// Of its connection.
+    activity: Arc<Activity>,
+    /// Until when the next piece is to be taken.
+    deadline: Arc<Deadline>,
+}
+
+impl Sending {
+    /// The first piece may be taken.
+    pub(super) fn begin(activity: Arc<Activity>, request_id: RequestId) -> Self {
+        activity.request_begins();
+        let due_ms = activity.after(activity.send_ms);
+        let deadline = Arc::new(Deadline {
+            request_id,
+            due_ms: AtomicU64::new(due_ms),
+        });
+        let mut sent = activity.sent();
+        sent.push(Arc::clone(&deadline));
+        // Under the lock, so that nobody who looks at the others meanwhile puts it off.
+        activity.sent_due_ms.fetch_min(due_ms, Ordering::Relaxed);
+        drop(sent);
+        Self { activity, deadline }
+    }
+
+    /// A piece was taken. The timer learns of it when the old deadline is reached.
+    pub(super) fn goes_on(&self) {
+        let due_ms = self.activity.after(self.activity.send_ms);
+        self.deadline.due_ms.store(due_ms, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let mut sent = self.activity.sent();
+        sent.retain(|deadline| !Arc::ptr_eq(deadline, &self.deadline));
+        drop(sent);
+        self.activity.request_ends();
     }
 }

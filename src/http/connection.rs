@@ -211,6 +211,7 @@ pub(super) async fn converse<S, T>(
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .max_concurrent_streams(limits.http2_streams_max)
+            .max_send_buf_size(limits.http2_send_bytes_max)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
         let connection = pin!(builder.serve_connection(io, service));
         attend(connection, &activity, drain).await;
@@ -254,8 +255,9 @@ async fn attend<C: Conversation>(
                     timer.as_mut().reset(armed);
                 }
                 ready!(timer.as_mut().poll(cx));
-                if activity.due() <= Instant::now() {
-                    return Poll::Ready(());
+                let stalled = activity.stalled();
+                if stalled.is_some() || activity.due() <= Instant::now() {
+                    return Poll::Ready(stalled);
                 }
                 armed = activity.due();
                 timer.as_mut().reset(armed);
@@ -280,11 +282,16 @@ async fn attend<C: Conversation>(
                 }
                 connection.as_mut().wind_down();
             }
-            () = timed_out => match activity.phase() {
-                IN_HEAD => return End::HeadTooLate,
-                FRESH | CLOSING => return End::Cut,
-                _ if activity.is_running() => activity.runs_on(),
-                _ => {
+            stalled = timed_out => match (stalled, activity.phase()) {
+                // In HTTP/2 the other streams go with it: nobody but hyper could reset the one.
+                (Some(request_id), _) => {
+                    tracing::warn!(%request_id, reason = "send_timeout", "a client stopped taking its answer and was cut off");
+                    return End::Cut;
+                }
+                (None, IN_HEAD) => return End::HeadTooLate,
+                (None, FRESH | CLOSING) => return End::Cut,
+                (None, _) if activity.is_running() => activity.runs_on(),
+                (None, _) => {
                     activity.closes_rested();
                     connection.as_mut().wind_down();
                 }

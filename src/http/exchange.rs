@@ -13,7 +13,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use http_body_util::BodyExt;
-use http_body_util::Full;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -27,6 +26,7 @@ use hyper::http::request::Parts;
 use crate::base::ident::IdSource;
 use crate::base::ident::RequestId;
 use crate::http::activity::Activity;
+use crate::http::body::AnswerBody;
 use crate::http::cidr::Cidr;
 use crate::http::forwarded;
 use crate::http::limits::Limits;
@@ -120,7 +120,7 @@ pub(super) async fn exchange<S: Service>(
     shared: Arc<Shared<S>>,
     link: Arc<Link>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<AnswerBody>, Infallible> {
     let started = Instant::now();
     let _in_flight = InFlight::begin(&shared.metrics, &link.activity);
     let request_id = RequestId::random(&*shared.ids);
@@ -148,6 +148,9 @@ pub(super) async fn exchange<S: Service>(
     };
     let (route, status) = (answer.route(), answer.status());
     let mut response = answer.into_response(request_id, to_head);
+    response
+        .body_mut()
+        .begin(request_id, &shared.metrics, &link.activity);
     if let Some(rest) = leftover.take() {
         if link.leftover.is_none() {
             // HTTP/2: other streams go on, and a stream that is reset takes its answer along (RFC 9113

@@ -38,6 +38,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time for the whole body of a request (408).
     pub body_timeout: Duration,
+    /// Time that a client may let pass until it takes the next piece of an answer that is made while it is sent. Pieces have up to
+    /// 64 KiB, so this also bounds how slow it may be.
+    pub send_timeout: Duration,
     /// Time that a connection may rest between requests, and that a client may take no byte of its answer.
     pub idle_timeout: Duration,
     /// Time that running requests get when the server stops.
@@ -48,6 +51,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Most requests at a time on one HTTP/2 connection.
     pub http2_streams_max: u32,
+    /// Most bytes of an answer in pieces that wait on an HTTP/2 stream, beside the next piece.
+    pub http2_send_bytes_max: usize,
     /// Most bytes of an unread body that are read and thrown away to keep a connection usable.
     pub unread_bytes_max: usize,
     /// Most bytes that are read and thrown away while a connection closes.
@@ -74,11 +79,13 @@ impl Default for Limits {
             tls_handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             drain_timeout: Duration::from_secs(20),
             linger_timeout: Duration::from_secs(2),
             connections_max: 1_000,
             http2_streams_max: 100,
+            http2_send_bytes_max: 128 * KIB,
             unread_bytes_max: 64 * KIB,
             linger_bytes_max: 16 * MIB,
         }

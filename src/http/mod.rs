@@ -5,6 +5,7 @@
 //! the headers it must have. RFC 9110, RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2), RFC 8446 and RFC 5246 (TLS).
 
 mod activity;
+mod body;
 mod certificate;
 mod cidr;
 mod connection;

@@ -1,6 +1,5 @@
 //! Answers, and the headers that every one has.
 
-use http_body_util::Full;
 use hyper::Response;
 use hyper::StatusCode;
 use hyper::body::Bytes;
@@ -9,6 +8,7 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 
 use crate::base::ident::RequestId;
+use crate::http::body::AnswerBody;
 use crate::telemetry::metrics::Route;
 
 /// The header that carries the request's id.
@@ -23,7 +23,7 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 #[derive(Debug)]
 pub struct Answer {
     /// Status, headers and body so far.
-    response: Response<Full<Bytes>>,
+    response: Response<AnswerBody>,
     /// What was asked for, for the counters.
     route: Route,
 }
@@ -31,7 +31,7 @@ pub struct Answer {
 impl Answer {
     /// An answer without a body.
     pub fn new(status: StatusCode) -> Self {
-        let mut response = Response::new(Full::default());
+        let mut response = Response::new(AnswerBody::default());
         *response.status_mut() = status;
         // Content-Type, ETag, Location and what every answer has: one allocation.
         response.headers_mut().reserve(8);
@@ -44,7 +44,21 @@ impl Answer {
     /// With a body of this media type.
     #[must_use]
     pub fn with_body(mut self, media_type: &'static str, body: impl Into<Bytes>) -> Self {
-        *self.response.body_mut() = Full::new(body.into());
+        *self.response.body_mut() = AnswerBody::whole(body.into());
+        self.with_header(header::CONTENT_TYPE, HeaderValue::from_static(media_type))
+    }
+
+    /// With a body of this media type and of `length` bytes, made while the client takes it, so that it is never in memory as
+    /// a whole. A piece should have 16 to 64 KiB and take no longer than some tens of microseconds. Pieces that do not add
+    /// up to the length break the answer off.
+    #[must_use]
+    pub fn with_pieces(
+        mut self,
+        media_type: &'static str,
+        length: u64,
+        pieces: impl Iterator<Item = Bytes> + Send + 'static,
+    ) -> Self {
+        *self.response.body_mut() = AnswerBody::pieces(length, pieces);
         self.with_header(header::CONTENT_TYPE, HeaderValue::from_static(media_type))
     }
 
@@ -87,7 +101,7 @@ impl Answer {
         self,
         request_id: RequestId,
         to_head: bool,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<AnswerBody> {
         let mut response = self.response;
         if to_head {
             strip(&mut response);
@@ -101,12 +115,12 @@ impl Answer {
 }
 
 /// Takes the body away and leaves its length (RFC 9110 §9.3.2).
-fn strip(response: &mut Response<Full<Bytes>>) {
+fn strip(response: &mut Response<AnswerBody>) {
     use hyper::body::Body;
 
     let length = response.body().size_hint().lower();
     if length > 0 {
-        *response.body_mut() = Full::default();
+        *response.body_mut() = AnswerBody::default();
         response
             .headers_mut()
             .insert(header::CONTENT_LENGTH, length.into());
@@ -171,11 +185,14 @@ mod tests {
 
     #[test]
     fn the_answer_to_head_keeps_the_length() {
-        let response = Answer::new(StatusCode::OK)
-            .with_body("text/plain", "hello")
-            .into_response(RequestId::from_bytes([0; 16]), true);
-        assert_eq!(response.headers()[header::CONTENT_LENGTH], "5");
-        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/plain");
-        assert!(response.body().is_end_stream());
+        for answer in [
+            Answer::new(StatusCode::OK).with_body("text/plain", "hello"),
+            Answer::new(StatusCode::OK).with_pieces("text/plain", 5, std::iter::empty()),
+        ] {
+            let response = answer.into_response(RequestId::from_bytes([0; 16]), true);
+            assert_eq!(response.headers()[header::CONTENT_LENGTH], "5");
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "text/plain");
+            assert!(response.body().is_end_stream());
+        }
     }
 }

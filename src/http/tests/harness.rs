@@ -42,6 +42,8 @@ use crate::http::TlsSettings;
 use crate::http::Transport;
 use crate::http::bind;
 use crate::http::serve;
+use crate::http::tests::pieces::PIECES;
+use crate::http::tests::pieces::Workshop;
 use crate::telemetry::metrics::Listener;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::Route;
@@ -56,6 +58,8 @@ pub struct Paths {
     pub arrived: Notify,
     /// Lets one request for `/gate` go on.
     pub gate: Notify,
+    /// Where pieces are made.
+    pub workshop: Arc<Workshop>,
     /// Time for a body.
     pub body_timeout: Duration,
 }
@@ -77,6 +81,9 @@ impl Service for Paths {
                 pending().await
             }
             "/large" => text(StatusCode::OK, &"x".repeat(1_000_000)),
+            "/pieces" => self.workshop.answer(PIECES),
+            "/pieces/short" => self.workshop.answer(PIECES - 1),
+            "/pieces/long" => self.workshop.answer(PIECES + 1),
             "/body" => {
                 let read = request
                     .authorise("proof")
@@ -273,6 +280,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// The next answer, whose body has a length.
     pub async fn reply(&mut self) -> Reply {
+        self.take(true).await
+    }
+
+    /// The next answer, to a HEAD: its body stays away.
+    pub async fn reply_to_head(&mut self) -> Reply {
+        self.take(false).await
+    }
+
+    /// The next answer.
+    async fn take(&mut self, with_body: bool) -> Reply {
         let end = loop {
             if let Some(at) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at;
@@ -294,6 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let length = headers
             .iter()
             .find_map(|line| line.strip_prefix("content-length: "))
+            .filter(|_| with_body)
             .map_or(0, |length| length.parse().unwrap());
         while self.ahead.len() < length {
             assert!(self.more().await, "the end came within a body");

@@ -31,7 +31,7 @@ use crate::http::tests::harness::limits;
 use crate::http::tests::harness::movable_clock;
 
 /// Connects as a client of HTTP/2; the task ends with the connection.
-async fn connect_http2(
+pub async fn connect_http2(
     server: &Server,
 ) -> (SendRequest<Full<Bytes>>, JoinHandle<hyper::Result<()>>) {
     let config = server.client_config(&["h2", "http/1.1"], rustls::ALL_VERSIONS);
@@ -44,7 +44,7 @@ async fn connect_http2(
 }
 
 /// Asks over HTTP/2: status, headers of interest, body.
-async fn ask_http2(
+pub async fn ask_http2(
     sender: &mut SendRequest<Full<Bytes>>,
     method: &str,
     path: &str,
