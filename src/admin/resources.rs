@@ -289,7 +289,7 @@ impl Admin {
         let stored = self
             .directories
             .open(Arc::clone(directory))
-            .read(kind, id)
+            .read(kind, id, false)
             .map_err(|error| failed(&error))?;
         Ok(stored.map(|stored| Found {
             directory: Arc::clone(directory),

@@ -197,6 +197,20 @@ fn directory(error: &DirectoryError, request: RequestId) -> Failure {
                 },
             ),
         ),
+        DirectoryError::UnknownMembers { values } => ScimError::new(
+            Condition::MemberUnknown,
+            format!(
+                "members: no user and no group has the id {}; nothing was changed",
+                values.join(", ")
+            ),
+        ),
+        DirectoryError::TooManyMembers { members_max } => ScimError::new(
+            Condition::TooMany,
+            format!(
+                "the groups of this page have more than {members_max} members together; ask with \
+                 excludedAttributes=members, or for fewer groups with `count`"
+            ),
+        ),
         DirectoryError::VersionMismatch { current } => ScimError::new(
             Condition::VersionMismatch,
             format!("the resource has changed: its version is W/\"{current}\" now; read it again"),

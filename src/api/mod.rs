@@ -5,6 +5,7 @@
 //! what JSON means is `scim`'s.
 
 mod error;
+mod parts;
 mod reply;
 mod resources;
 mod route;

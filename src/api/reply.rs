@@ -77,7 +77,6 @@ impl Reply {
     }
 
     /// An answer with a JSON body of `length` bytes that is made while the client takes it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "groups with their members"))]
     pub fn pieces(
         status: u16,
         length: u64,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::parts::Parts;
 use crate::api::reply::Reply;
 use crate::api::resources::View;
 use crate::api::route::Method;
@@ -13,6 +14,7 @@ use crate::base::ident::ResourceId;
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
 use crate::directory::read::FromMemory;
+use crate::directory::search::Found;
 use crate::directory::search::Page;
 use crate::directory::search::Search;
 use crate::http::Head;
@@ -27,6 +29,7 @@ use crate::scim::etag::Precondition;
 use crate::scim::filter::Filter;
 use crate::scim::filter::FilterLimits;
 use crate::scim::query;
+use crate::scim::query::Query;
 use crate::scim::resource::Note;
 use crate::scim::schema::ResourceKind;
 
@@ -42,6 +45,18 @@ pub struct Asked {
     pub method: Method,
     /// The decoded parameters of the query.
     pub parameters: Vec<(String, String)>,
+}
+
+/// A list that is asked for: of resources of one kind.
+struct AskedList {
+    /// Of what.
+    kind: ResourceKind,
+    /// How.
+    query: Query,
+    /// Which part of it.
+    page: Page,
+    /// Which resources.
+    search: Search,
 }
 
 impl Api {
@@ -145,18 +160,57 @@ impl Api {
         }
     }
 
-    /// A list of resources (RFC 7644 §3.4.2). The Tenant URL itself lists every resource; as long as
-    /// groups cannot be written, those are the users.
+    /// A list of resources (RFC 7644 §3.4.2). The Tenant URL itself lists the users, then the groups.
     async fn list(&self, asked: &Asked) -> Result<Reply, ApiError> {
         if !asked.method.is_read() {
             return Err(ApiError::Method {
                 allow: asked.target.allow(),
             });
         }
-        let kind = match asked.target {
-            Target::Collection(kind) => kind,
-            _ => ResourceKind::User,
+        let kinds = match asked.target {
+            Target::Collection(kind) => vec![kind],
+            _ => vec![ResourceKind::User, ResourceKind::Group],
         };
+        let (mut lists, mut refused) = (Vec::new(), None);
+        for kind in kinds {
+            match self.asked_list(asked, kind) {
+                Ok(list) => lists.push(list),
+                // What a resource type does not have, none of its resources matches.
+                Err(ApiError::Scim(error)) if matches!(asked.target, Target::Root) => {
+                    refused = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let start_index = match (lists.first(), refused) {
+            (Some(list), _) => list.query.start_index,
+            (None, Some(error)) => return Err(error.into()),
+            (None, None) => 1,
+        };
+        let (mut total, mut listed, mut body) = (0, 0, Parts::new(&asked.base));
+        for list in lists {
+            let kind = list.kind;
+            let projection = list.query.projection.clone();
+            let page = Page {
+                offset: list.page.offset.saturating_sub(total),
+                count: list.page.count.saturating_sub(listed),
+            };
+            let found = self.search(asked, list.search, page).await?;
+            total = total.saturating_add(found.total);
+            let view = View {
+                directory: &asked.directory,
+                base: &asked.base,
+                projection: &projection,
+            };
+            let count = found.resources.len();
+            view.list(&mut body, listed > 0, kind, found.resources)?;
+            listed = listed.saturating_add(count);
+        }
+        Ok(body.list(total, start_index, listed))
+    }
+
+    /// What is asked of resources of one kind.
+    fn asked_list(&self, asked: &Asked, kind: ResourceKind) -> Result<AskedList, ApiError> {
         let registry = asked.directory.registry();
         let query = query::parse(&asked.parameters, registry, kind)?;
         let mut notes = Vec::new();
@@ -173,9 +227,22 @@ impl Api {
                 .unwrap_or(self.limits.page_default)
                 .min(self.limits.page_max),
         };
-        let search = Search::new(kind, filter, asked.base.clone());
-        let found = match asked.directory.search_in_memory(&search, page) {
-            FromMemory::Known(found) => found,
+        let mut search = Search::new(kind, filter, asked.base.clone());
+        if query.projection.wants(kind.memberships(), kind) {
+            search = search.whole(self.limits.page_members_max);
+        }
+        Ok(AskedList {
+            kind,
+            query,
+            page,
+            search,
+        })
+    }
+
+    /// Runs a search, where it may.
+    async fn search(&self, asked: &Asked, search: Search, page: Page) -> Result<Found, ApiError> {
+        match asked.directory.search_in_memory(&search, page) {
+            FromMemory::Known(found) => Ok(found),
             FromMemory::AskDisk => {
                 let permit = if asked.directory.is_scan(&search) {
                     // The semaphore is never closed.
@@ -184,20 +251,14 @@ impl Api {
                     None
                 };
                 let directory = asked.directory.clone();
-                blocking(move || {
+                let found = blocking(move || {
                     let found = directory.search(&search, page);
                     drop(permit);
                     found
-                })
-                .await??
+                });
+                Ok(found.await??)
             }
-        };
-        let view = View {
-            directory: &asked.directory,
-            base: &asked.base,
-            projection: &query.projection,
-        };
-        Ok(view.list(kind, &found, query.start_index)?)
+        }
     }
 
     /// One resource (RFC 7644 §3.4.1).
@@ -215,11 +276,12 @@ impl Api {
         let Some(id) = ResourceId::parse(id) else {
             return Err(not_found.into());
         };
-        let stored = match asked.directory.read_from_memory(kind, id) {
+        let whole = projection.wants(kind.memberships(), kind);
+        let stored = match asked.directory.read_from_memory(kind, id, whole) {
             FromMemory::Known(stored) => stored,
             FromMemory::AskDisk => {
                 let directory = asked.directory.clone();
-                blocking(move || directory.read(kind, id)).await??
+                blocking(move || directory.read(kind, id, whole)).await??
             }
         };
         let stored = stored.ok_or(not_found)?;
@@ -228,7 +290,7 @@ impl Api {
             base: &asked.base,
             projection: &projection,
         };
-        Ok(view.read(kind, &stored, if_none_match.as_ref())?)
+        Ok(view.read(kind, stored, if_none_match.as_ref())?)
     }
 
     /// How large a filter may be.

@@ -39,6 +39,7 @@ use crate::scim::error::Condition;
 use crate::scim::error::ScimError;
 use crate::scim::json;
 use crate::scim::query;
+use crate::scim::schema::Profile;
 use crate::scim::schema::ResourceKind;
 
 /// What a write does.
@@ -113,18 +114,46 @@ impl Api {
         self.count_notes(&written.notes);
         self.metrics
             .scim_write(asked.directory.row().name.as_str(), self.clock.now());
-        let status = if matches!(write, Write::Create) {
-            201
-        } else {
-            200
-        };
+        let stored = written.stored;
         let view = View {
             directory: &asked.directory,
             base: &asked.base,
             projection: &projection,
         };
-        Ok(view.one(status, kind, &written.stored)?)
+        if is_short(&asked, kind, write) {
+            return Ok(view.unseen(kind, &stored));
+        }
+        let status = if matches!(write, Write::Create) {
+            201
+        } else {
+            200
+        };
+        let stored = if projection.wants(kind.memberships(), kind) {
+            match kind {
+                ResourceKind::User => asked.directory.written_whole(kind, stored)?,
+                ResourceKind::Group => {
+                    let directory = asked.directory.clone();
+                    blocking(move || directory.written_whole(kind, stored)).await??
+                }
+            }
+        } else {
+            stored
+        };
+        Ok(view.one(status, kind, stored)?)
     }
+}
+
+/// Whether the answer to a write has no body: a PATCH of a group in profile `entra`, unless the client
+/// says what it wants to see of it (RFC 7644 §3.5.2, §3.9).
+fn is_short(asked: &Asked, kind: ResourceKind, write: Write) -> bool {
+    let projected = |(name, _value): &(String, String)| {
+        let names = ["attributes", "excludedAttributes"];
+        names.iter().any(|other| name.eq_ignore_ascii_case(other))
+    };
+    kind == ResourceKind::Group
+        && matches!(write, Write::Patch(_))
+        && asked.directory.registry().profile() == Profile::Entra
+        && !asked.parameters.iter().any(projected)
 }
 
 impl Order {
@@ -158,7 +187,7 @@ impl Order {
                 Ok(blocking(move || directory.finish(intent, &act)).await??)
             }
             Begun::Submitted(submitted) => match outcome.await {
-                Ok(Ok(_)) => Ok(submitted.acknowledged()),
+                Ok(Ok(committed)) => Ok(submitted.acknowledged(&committed)),
                 untold => {
                     let error = untold.ok().and_then(Result::err);
                     Ok(blocking(move || directory.settle(submitted, &act, error)).await??)
@@ -213,14 +242,10 @@ fn intended(asked: &Asked) -> Result<(ResourceKind, Write), ApiError> {
         | (
             Target::Resource(ResourceKind::Group, _),
             Method::Put | Method::Patch | Method::Delete,
-        ) => {
-            let detail = if asked.directory.registry().users_only() {
-                "this directory holds users only; its administrator decided that groups are not kept"
-            } else {
-                "groups cannot be written yet in this version; switch the group mapping off in Entra"
-            };
-            Err(not_offered(detail).into())
-        }
+        ) if asked.directory.registry().users_only() => Err(not_offered(
+            "this directory holds users only; its administrator decided that groups are not kept",
+        )
+        .into()),
         (Target::Collection(kind), Method::Post) => Ok((*kind, Write::Create)),
         (Target::Resource(kind, id), Method::Put | Method::Patch | Method::Delete) => {
             let id = ResourceId::parse(id).ok_or(DirectoryError::NotFound { kind: *kind })?;

@@ -9,12 +9,15 @@ use crate::directory::Directory;
 use crate::directory::Stored;
 use crate::directory::Written;
 use crate::directory::error::DirectoryError;
+use crate::directory::members::Wish;
 use crate::directory::write::Intent;
 use crate::scim::dialect;
+use crate::scim::members::MemberStep;
 use crate::scim::resource::parse;
 use crate::scim::schema::ResourceKind;
 use crate::store::change::Change;
 use crate::store::change::Expect;
+use crate::store::change::Transaction;
 
 impl Directory {
     /// The intent to create a resource from `body`.
@@ -30,7 +33,11 @@ impl Directory {
     ) -> Result<Intent, DirectoryError> {
         let mut notes = Vec::new();
         dialect::body(&mut body, &self.registry, kind, &mut notes);
-        let resource = parse::parse(body, &self.registry, kind, &mut notes)?;
+        let mut resource = parse::parse(body, &self.registry, kind, &mut notes)?;
+        let members = match kind {
+            ResourceKind::User => None,
+            ResourceKind::Group => resource.take_members(),
+        };
         let id = self.ids.resource_id();
         let now = self.clock.now();
         let record = self.record(kind, id, &resource, Revision::FIRST, now, now);
@@ -44,15 +51,19 @@ impl Directory {
         };
         // The new state stands in the change itself; the history entry need not repeat it.
         let payload = b"{}".to_vec();
-        let transaction = self.transaction(
-            change,
-            kind,
-            id,
-            Action::Created,
-            Revision::FIRST,
-            act,
-            payload,
-        );
+        let mut changes = vec![change];
+        if let Some(members) = members {
+            let steps = vec![MemberStep::Add(members)];
+            let wish = Wish::new(steps, true, self.registry.profile());
+            let revision = Revision::FIRST;
+            changes.push(self.members_change(id, &wish, revision, None, act, &mut notes)?);
+        }
+        let draft = self.draft(kind, id, Action::Created, Revision::FIRST, act, payload);
+        let transaction = Transaction {
+            changes,
+            history: vec![draft],
+            audit: Vec::new(),
+        };
         let written = Written {
             stored,
             changed: true,

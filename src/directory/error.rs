@@ -29,6 +29,18 @@ pub enum DirectoryError {
         /// Whether that resource is active; `None` where it cannot be told any more.
         active: Option<bool>,
     },
+    /// Ids that are to be members are nobody's.
+    #[error("{} members do not exist", values.len())]
+    UnknownMembers {
+        /// What was sent for them; the first of them.
+        values: Vec<String>,
+    },
+    /// The page has more members of groups than one answer may.
+    #[error("the page has over {members_max} members of groups")]
+    TooManyMembers {
+        /// So many there may be.
+        members_max: usize,
+    },
     /// `If-Match` names another version.
     #[error("the resource is at revision {current}")]
     VersionMismatch {

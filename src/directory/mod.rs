@@ -10,6 +10,7 @@ pub mod delete;
 pub mod error;
 mod history;
 pub mod keys;
+pub mod members;
 pub mod patch;
 mod plan;
 pub mod read;
@@ -37,6 +38,8 @@ use crate::scim::schema::registry::Registry;
 use crate::store::Store;
 use crate::store::change::NewRecord;
 use crate::store::record::Record;
+use crate::store::relations::GroupOf;
+use crate::store::relations::Member;
 use crate::store::row::DirectoryRow;
 
 /// Opens directories: holds what all of them share.
@@ -140,6 +143,20 @@ pub struct Stored {
     pub modified: Timestamp,
     /// The stored JSON.
     body: Body,
+    /// Who it belongs to or who belongs to it, when that was asked for.
+    pub memberships: Memberships,
+}
+
+/// Memberships of a resource, which are no part of what is stored of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Memberships {
+    /// They were not asked for.
+    #[default]
+    Unread,
+    /// The groups that a user is in.
+    Groups(Vec<GroupOf>),
+    /// The members of a group.
+    Members(Vec<Member>),
 }
 
 /// The stored JSON of a resource: as the store shares it, or as it was just written.
@@ -160,6 +177,7 @@ impl Stored {
             created: record.created,
             modified: record.modified,
             body: Body::Shared(Arc::clone(record)),
+            memberships: Memberships::Unread,
         }
     }
 
@@ -171,10 +189,11 @@ impl Stored {
             created: record.created,
             modified: record.modified,
             body: Body::Own(record.body.clone()),
+            memberships: Memberships::Unread,
         }
     }
 
-    /// The stored JSON, without `meta` and `groups`.
+    /// The stored JSON, without `meta`, `groups` and `members`.
     pub fn body(&self) -> &[u8] {
         match &self.body {
             Body::Shared(record) => &record.body,

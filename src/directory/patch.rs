@@ -8,6 +8,7 @@ use crate::base::ident::ResourceId;
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
 use crate::directory::history;
+use crate::directory::members::Wish;
 use crate::directory::write::Decision;
 use crate::directory::write::Intent;
 use crate::scim::patch::Outcome;
@@ -30,6 +31,14 @@ impl Directory {
     ) -> Result<Intent, DirectoryError> {
         let mut notes = Vec::new();
         let patch = Patch::parse(body, &self.registry, kind, &mut notes)?;
+        let (patch, wish) = match kind {
+            ResourceKind::User => (patch, None),
+            ResourceKind::Group => {
+                let (patch, steps) = patch.split(&mut notes)?;
+                let wish = Wish::new(steps, false, self.registry.profile());
+                (patch, Some(wish).filter(|wish| !wish.steps.is_empty()))
+            }
+        };
         let registry = self.registry.clone();
         let judge = move |old: &Resource, notes: &mut Vec<Note>| {
             Ok(match patch.apply_noting(old, &registry, notes)? {
@@ -40,6 +49,6 @@ impl Directory {
                 }
             })
         };
-        Ok(Intent::change(kind, id, Arc::new(judge), notes))
+        Ok(Intent::change(kind, id, Arc::new(judge), wish, notes))
     }
 }

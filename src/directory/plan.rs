@@ -3,11 +3,14 @@
 //! it. Which of several selects fewest is asked of the store when the filter is run.
 
 use crate::base::clock::Timestamp;
+use crate::base::ident::ResourceId;
 use crate::directory::keys::ENTERPRISE;
 use crate::scim::filter::CompareOp;
 use crate::scim::filter::Filter;
 use crate::scim::filter::Literal;
+use crate::scim::members::MEMBERS;
 use crate::scim::path::AttrPath;
+use crate::scim::resource::memberships::GROUPS;
 use crate::scim::text::fold;
 use crate::store::change::Index;
 use crate::store::change::Select;
@@ -83,9 +86,18 @@ fn compared(path: &AttrPath, op: CompareOp, value: &Literal) -> Option<Source> {
         (None, "userName", None) => begun(Index::UserName, op, folded)?,
         (None, "displayName", None) => begun(Index::DisplayName, op, folded)?,
         (None, "emails", None | Some("value")) => begun(Index::Email, op, folded)?,
+        (None, MEMBERS, Some("value")) => related(op, text, Select::HasMember)?,
+        (None, GROUPS, Some("value")) => related(op, text, Select::InGroup)?,
         _ => return None,
     };
     Some(Source::Index(select))
+}
+
+/// What memberships find. An id of another form than ours is nobody's: the filter tells as much.
+fn related(op: CompareOp, text: &str, select: fn(ResourceId) -> Select) -> Option<Select> {
+    let id = ResourceId::parse(text).filter(|_id| op == CompareOp::Eq)?;
+    // Ids are compared letter by letter.
+    (id.to_string() == text).then(|| select(id))
 }
 
 /// What an index finds that knows whole keys.
@@ -127,7 +139,8 @@ fn element_values(path: &AttrPath, filter: &Filter) -> Vec<Source> {
         Filter::And(terms) => terms.as_slice(),
         single => std::slice::from_ref(single),
     };
-    if path.extension.is_some() || &*path.attribute.name != "emails" {
+    let attribute = &*path.attribute.name;
+    if path.extension.is_some() || !["emails", MEMBERS, GROUPS].contains(&attribute) {
         return Vec::new();
     }
     let selects = terms.iter().filter_map(|term| match term {
@@ -135,7 +148,11 @@ fn element_values(path: &AttrPath, filter: &Filter) -> Vec<Source> {
             path,
             op,
             value: Literal::String(text),
-        } if &*path.leaf().name == "value" => begun(Index::Email, *op, fold(text)),
+        } if &*path.leaf().name == "value" => match attribute {
+            MEMBERS => related(*op, text, Select::HasMember),
+            GROUPS => related(*op, text, Select::InGroup),
+            _ => begun(Index::Email, *op, fold(text)),
+        },
         Filter::And(_)
         | Filter::Or(_)
         | Filter::Not(_)

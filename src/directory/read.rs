@@ -2,10 +2,16 @@
 
 use crate::base::ident::ResourceId;
 use crate::directory::Directory;
+use crate::directory::Memberships;
 use crate::directory::Stored;
 use crate::directory::error::DirectoryError;
 use crate::scim::schema::ResourceKind;
 use crate::store::view::Cached;
+
+/// A group with more members than this is put together on the blocking pool.
+pub const PROMPT_MEMBERS_MAX: usize = 1000;
+/// How often a group that others change is read in pieces before it is read in one.
+const READS_MAX: usize = 3;
 
 /// What memory alone knows of a resource.
 pub enum FromMemory<T> {
@@ -16,20 +22,34 @@ pub enum FromMemory<T> {
 }
 
 impl Directory {
-    /// The resource `id`, if memory alone can tell. Never blocks.
+    /// The resource `id`, if memory alone can tell at little cost; with its memberships if `whole`.
+    /// Never blocks.
     pub fn read_from_memory(
         &self,
         kind: ResourceKind,
         id: ResourceId,
+        whole: bool,
     ) -> FromMemory<Option<Stored>> {
-        match self.store.resource_cached(self.row.id, kind, id) {
-            Cached::Absent => FromMemory::Known(None),
-            Cached::Hit(record) => FromMemory::Known(Some(Stored::new(id, &record))),
-            Cached::Cold => FromMemory::AskDisk,
+        let record = match self.store.resource_cached(self.row.id, kind, id) {
+            Cached::Absent => return FromMemory::Known(None),
+            Cached::Hit(record) => record,
+            Cached::Cold => return FromMemory::AskDisk,
+        };
+        let stored = Stored::new(id, &record);
+        if !whole {
+            return FromMemory::Known(Some(stored));
+        }
+        if self.member_count(kind, id) > PROMPT_MEMBERS_MAX {
+            return FromMemory::AskDisk;
+        }
+        match self.completed(kind, stored) {
+            Some(stored) => FromMemory::Known(Some(stored)),
+            None => FromMemory::AskDisk,
         }
     }
 
-    /// The resource `id`, read from disk where need be.
+    /// The resource `id`, read from disk where need be; with its memberships, as they are at its
+    /// revision, if `whole`.
     ///
     /// # Errors
     ///
@@ -38,8 +58,71 @@ impl Directory {
         &self,
         kind: ResourceKind,
         id: ResourceId,
+        whole: bool,
     ) -> Result<Option<Stored>, DirectoryError> {
-        let record = self.store.resource(self.row.id, kind, id)?;
-        Ok(record.map(|record| Stored::new(id, &record)))
+        let mut reads = 0;
+        loop {
+            let Some(record) = self.store.resource(self.row.id, kind, id)? else {
+                return Ok(None);
+            };
+            let stored = Stored::new(id, &record);
+            if !whole {
+                return Ok(Some(stored));
+            }
+            if let Some(stored) = self.completed(kind, stored) {
+                return Ok(Some(stored));
+            }
+            reads += 1;
+            if reads >= READS_MAX
+                && let Some((record, members)) = self.store.group_at_once(self.row.id, id)
+            {
+                let mut stored = Stored::new(id, &record);
+                stored.memberships = Memberships::Members(members);
+                return Ok(Some(stored));
+            }
+        }
+    }
+
+    /// How many members a resource has.
+    pub(in crate::directory) fn member_count(&self, kind: ResourceKind, id: ResourceId) -> usize {
+        match kind {
+            ResourceKind::User => 0,
+            ResourceKind::Group => self.store.member_count(self.row.id, id),
+        }
+    }
+
+    /// A resource with its memberships; nothing when it is a group that changed since it was read.
+    pub(in crate::directory) fn completed(
+        &self,
+        kind: ResourceKind,
+        mut stored: Stored,
+    ) -> Option<Stored> {
+        stored.memberships = match kind {
+            ResourceKind::User => {
+                Memberships::Groups(self.store.groups_of(self.row.id, stored.id))
+            }
+            ResourceKind::Group => {
+                let (id, revision) = (stored.id, stored.revision);
+                Memberships::Members(self.store.members(self.row.id, id, revision)?)
+            }
+        };
+        Some(stored)
+    }
+
+    /// What was just written, with its memberships: as it was written, or as somebody made it since.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::read`].
+    pub fn written_whole(
+        &self,
+        kind: ResourceKind,
+        written: Stored,
+    ) -> Result<Stored, DirectoryError> {
+        if let Some(stored) = self.completed(kind, written.clone()) {
+            return Ok(stored);
+        }
+        // Deleted since: then it is shown as it was written, without members.
+        Ok(self.read(kind, written.id, true)?.unwrap_or(written))
     }
 }

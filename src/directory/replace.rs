@@ -8,9 +8,11 @@ use crate::base::ident::ResourceId;
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
 use crate::directory::history;
+use crate::directory::members::Wish;
 use crate::directory::write::Decision;
 use crate::directory::write::Intent;
 use crate::scim::dialect;
+use crate::scim::members::MemberStep;
 use crate::scim::resource::Note;
 use crate::scim::resource::Resource;
 use crate::scim::resource::parse;
@@ -30,7 +32,18 @@ impl Directory {
     ) -> Result<Intent, DirectoryError> {
         let mut notes = Vec::new();
         dialect::body(&mut body, &self.registry, kind, &mut notes);
-        let new = parse::parse(body, &self.registry, kind, &mut notes)?;
+        let mut new = parse::parse(body, &self.registry, kind, &mut notes)?;
+        let wish = match kind {
+            ResourceKind::User => None,
+            ResourceKind::Group => {
+                let step = match new.take_members() {
+                    Some(members) => MemberStep::Set(members),
+                    // What a PUT does not name is cleared.
+                    None => MemberStep::Clear,
+                };
+                Some(Wish::new(vec![step], true, self.registry.profile()))
+            }
+        };
         let judge = move |old: &Resource, _notes: &mut Vec<Note>| {
             // Order of members has no meaning (RFC 7643 §3): maps compare without it.
             if old.tree() == new.tree() {
@@ -38,6 +51,6 @@ impl Directory {
             }
             Ok(Decision::Put(new.clone(), history::difference(old, &new)))
         };
-        Ok(Intent::change(kind, id, Arc::new(judge), notes))
+        Ok(Intent::change(kind, id, Arc::new(judge), wish, notes))
     }
 }

@@ -3,16 +3,25 @@
 //! A list fixes its ids first and then reads each: what was deleted meanwhile, or no longer
 //! matches, is left out. Order is that of creation, so that pages stay put while others write.
 
+use serde_json::Map;
+use serde_json::Value;
+
 use crate::base::ident::ResourceId;
 use crate::directory::Directory;
 use crate::directory::Stored;
 use crate::directory::error::DirectoryError;
+use crate::directory::members::group_of;
+use crate::directory::members::member_of;
 use crate::directory::plan::Plan;
 use crate::directory::plan::Source;
 use crate::directory::read::FromMemory;
+use crate::directory::read::PROMPT_MEMBERS_MAX;
 use crate::scim::filter::Filter;
+use crate::scim::filter::Mention;
 use crate::scim::resource::answer;
 use crate::scim::resource::answer::Meta;
+use crate::scim::resource::memberships::put_groups;
+use crate::scim::resource::memberships::put_members;
 use crate::scim::schema::ResourceKind;
 use crate::store::change::Select;
 
@@ -56,16 +65,44 @@ pub struct Search {
     filter: Option<(Filter, Plan)>,
     /// The Tenant URL: filters see resources as they are answered, `meta.location` included.
     base: String,
+    /// Whether the resources found are to have their memberships.
+    whole: bool,
+    /// What the filter asks of memberships.
+    mention: Mention,
+    /// Most members of groups among what is found.
+    members_max: usize,
 }
 
 impl Search {
-    /// A search for resources of `kind` that match `filter`, below the Tenant URL `base`.
+    /// A search for resources of `kind` that match `filter`, below the Tenant URL `base`. What is
+    /// found has no memberships.
     pub fn new(kind: ResourceKind, filter: Option<Filter>, base: String) -> Self {
+        let mention = filter.as_ref().map_or(Mention::None, |filter| {
+            filter.mentions(kind.memberships())
+        });
         let filter = filter.map(|filter| {
             let plan = Plan::of(&filter);
             (filter, plan)
         });
-        Self { kind, filter, base }
+        Self {
+            kind,
+            filter,
+            base,
+            whole: false,
+            mention,
+            members_max: 0,
+        }
+    }
+
+    /// The same, and what is found has its memberships: of groups at most `members_max` members
+    /// together.
+    #[must_use]
+    pub fn whole(self, members_max: usize) -> Self {
+        Self {
+            whole: true,
+            members_max,
+            ..self
+        }
     }
 }
 
@@ -104,12 +141,27 @@ impl Directory {
         if count > CANDIDATES_FEW {
             return FromMemory::AskDisk;
         }
-        let read = |id| match self.read_from_memory(search.kind, id) {
+        let read = |id| match self.read_from_memory(search.kind, id, false) {
             FromMemory::Known(stored) => Ok(stored),
             FromMemory::AskDisk => Err(()),
         };
-        self.run(search, candidates, page, &read)
-            .map_or(FromMemory::AskDisk, FromMemory::Known)
+        let Ok(mut found) = self.run(search, candidates, page, &read) else {
+            return FromMemory::AskDisk;
+        };
+        if search.whole {
+            let ids = found.resources.iter().map(|stored| stored.id);
+            let members: usize = ids.map(|id| self.member_count(search.kind, id)).sum();
+            if members > PROMPT_MEMBERS_MAX {
+                return FromMemory::AskDisk;
+            }
+            let resources = std::mem::take(&mut found.resources).into_iter();
+            let whole = resources.map(|stored| self.completed(search.kind, stored));
+            match whole.collect() {
+                Some(whole) => found.resources = whole,
+                None => return FromMemory::AskDisk,
+            }
+        }
+        FromMemory::Known(found)
     }
 
     /// The source with the fewest candidates; none without a filter.
@@ -141,8 +193,50 @@ impl Directory {
     ///
     /// [`DirectoryError::Store`] when a record cannot be read.
     pub fn search(&self, search: &Search, page: Page) -> Result<Found, DirectoryError> {
+        let kind = search.kind;
         let candidates = self.candidates(search);
-        self.run(search, candidates, page, &|id| self.read(search.kind, id))
+        let mut found = self.run(search, candidates, page, &|id| self.read(kind, id, false))?;
+        if search.whole {
+            let ids = found.resources.iter().map(|stored| stored.id);
+            let members: usize = ids.map(|id| self.member_count(kind, id)).sum();
+            if members > search.members_max {
+                return Err(DirectoryError::TooManyMembers {
+                    members_max: search.members_max,
+                });
+            }
+            for stored in std::mem::take(&mut found.resources) {
+                let id = stored.id;
+                let whole = match self.completed(kind, stored) {
+                    Some(stored) => Some(stored),
+                    None => self.read(kind, id, true)?,
+                };
+                found.resources.extend(whole);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts into the tree of a resource what a filter asks of its memberships.
+    fn put_mentioned(&self, search: &Search, id: ResourceId, tree: &mut Map<String, Value>) {
+        let (kind, base) = (search.kind, &*search.base);
+        match (&search.mention, kind) {
+            (Mention::None, _) => {}
+            (Mention::Values(_) | Mention::All, ResourceKind::User) => {
+                let groups = self.store.groups_of(self.row.id, id);
+                put_groups(tree, base, &groups.iter().map(group_of).collect::<Vec<_>>());
+            }
+            (Mention::Values(values), ResourceKind::Group) => {
+                let ids = values.iter().filter_map(|value| ResourceId::parse(value));
+                let members = ids.filter_map(|member| self.store.member(self.row.id, id, member));
+                let members: Vec<_> = members.map(|member| member_of(&member)).collect();
+                put_members(tree, base, &members);
+            }
+            (Mention::All, ResourceKind::Group) => {
+                let members = self.store.members_now(self.row.id, id);
+                let members: Vec<_> = members.iter().map(member_of).collect();
+                put_members(tree, base, &members);
+            }
+        }
     }
 
     /// Runs `search` over `read`; `candidates` is what [`Directory::candidates`] chose.
@@ -164,6 +258,7 @@ impl Directory {
             return Ok(Found { total, resources });
         };
         let mut matches = Matches {
+            directory: self,
             search,
             page,
             total: 0,
@@ -217,6 +312,8 @@ fn let_others_run(number: usize) {
 
 /// Matches as they are found: all are counted, those of the page are kept.
 struct Matches<'a> {
+    /// Where.
+    directory: &'a Directory,
     /// What is searched for.
     search: &'a Search,
     /// The page asked for.
@@ -240,7 +337,12 @@ impl Matches<'_> {
                 location: &location,
             };
             let tree = answer::full_tree(*kind, stored.body(), &meta);
-            if !tree.is_some_and(|tree| filter.matches(&tree)) {
+            let matches = tree.is_some_and(|mut tree| {
+                let directory = self.directory;
+                directory.put_mentioned(self.search, stored.id, &mut tree);
+                filter.matches(&tree)
+            });
+            if !matches {
                 return;
             }
         }

@@ -17,6 +17,8 @@ use crate::directory::Stored;
 use crate::directory::Written;
 use crate::directory::error::DirectoryError;
 use crate::directory::keys;
+use crate::directory::members;
+use crate::directory::members::Wish;
 use crate::scim::error::Condition;
 use crate::scim::error::ScimError;
 use crate::scim::resource::Note;
@@ -24,6 +26,7 @@ use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceKind;
 use crate::store::Then;
 use crate::store::change::Change;
+use crate::store::change::Committed;
 use crate::store::change::Expect;
 use crate::store::change::HistoryDraft;
 use crate::store::change::NewRecord;
@@ -40,6 +43,9 @@ use crate::store::view::Cached;
 /// How often a write is prepared again after somebody else changed the resource, before it is
 /// prepared inside the commit thread, where nobody can.
 const ATTEMPTS: usize = 8;
+
+/// A resource in more groups than this is not deleted on a thread that must not wait.
+const PROMPT_GROUPS_MAX: usize = 16;
 
 /// Up to so many bytes a resource, or what is to become of it, is dealt with on a thread that must
 /// not wait: some tens of microseconds. Nearly every user is smaller.
@@ -81,8 +87,23 @@ pub struct Intent {
 enum What {
     /// To commit this, which depends on nothing that can change meanwhile.
     Put(Box<(Transaction, Written)>),
-    /// To change a resource as it then is.
-    Change(ResourceId, Arc<Judge>),
+    /// To change a resource as it then is, and its members as is wished.
+    Change(ResourceId, Arc<Judge>, Option<Arc<Wish>>),
+    /// To delete a resource as it then is.
+    Delete(ResourceId, Arc<Judge>),
+}
+
+/// What a write does to a resource that it reads first.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    /// The kind of the resource.
+    kind: ResourceKind,
+    /// The resource.
+    id: ResourceId,
+    /// What becomes of it.
+    judge: &'a Judge,
+    /// What becomes of its members.
+    wish: Option<&'a Wish>,
 }
 
 /// How far [`Directory::begin`] got.
@@ -107,8 +128,9 @@ pub struct Submitted {
 
 impl Submitted {
     /// The answer, now that it is durable.
-    pub fn acknowledged(self) -> Written {
+    pub fn acknowledged(self, committed: &Committed) -> Written {
         let mut written = self.written;
+        members::decided(&mut written, committed);
         if let Some(mut intent) = self.again {
             written.notes.append(&mut intent.notes);
         }
@@ -130,18 +152,49 @@ impl Intent {
         }
     }
 
-    /// To change the resource `id` as `judge` decides.
+    /// To change the resource `id` as `judge` decides, and its members as is wished.
     pub(in crate::directory) fn change(
         kind: ResourceKind,
         id: ResourceId,
         judge: Arc<Judge>,
+        wish: Option<Wish>,
         notes: Vec<Note>,
     ) -> Self {
         Self {
             kind,
-            what: What::Change(id, judge),
+            what: What::Change(id, judge, wish.map(Arc::new)),
             notes,
         }
+    }
+
+    /// To delete the resource `id`, of which `judge` says what to remember.
+    pub(in crate::directory) fn deletion(
+        kind: ResourceKind,
+        id: ResourceId,
+        judge: Arc<Judge>,
+    ) -> Self {
+        Self {
+            kind,
+            what: What::Delete(id, judge),
+            notes: Vec::new(),
+        }
+    }
+}
+
+impl Intent {
+    /// What it does to a resource that it reads first; nothing when it needs none.
+    fn task(&self) -> Option<Task<'_>> {
+        let (id, judge, wish) = match &self.what {
+            What::Put(_) => return None,
+            What::Change(id, judge, wish) => (*id, judge, wish.as_deref()),
+            What::Delete(id, judge) => (*id, judge, None),
+        };
+        Some(Task {
+            kind: self.kind,
+            id,
+            judge: &**judge,
+            wish,
+        })
     }
 }
 
@@ -159,13 +212,17 @@ impl Directory {
                 let (transaction, written) = *put;
                 (transaction, written, None)
             }
-            What::Change(id, ref judge) => {
+            What::Delete(id, _) if !self.is_light(id) => return Ok(Begun::NotPromptly(intent)),
+            What::Change(id, ..) | What::Delete(id, _) => {
                 let record = match self.store.resource_cached(self.row.id, kind, id) {
                     Cached::Absent => None,
                     Cached::Hit(record) if record.body.len() <= PROMPT_BYTES_MAX => Some(record),
                     Cached::Hit(_) | Cached::Cold => return Ok(Begun::NotPromptly(intent)),
                 };
-                let prepared = self.prepare(kind, id, record.as_ref(), act, &**judge)?;
+                let Some(task) = intent.task() else {
+                    return Ok(Begun::NotPromptly(intent));
+                };
+                let prepared = self.prepare(task, record.as_ref(), act)?;
                 let mut written = prepared.written;
                 let Some(transaction) = prepared.transaction else {
                     written.notes.extend(intent.notes);
@@ -197,7 +254,10 @@ impl Directory {
     ) -> Result<Written, DirectoryError> {
         match (error, submitted.again) {
             // Somebody was faster.
-            (Some(CommitError::Rejected(Reject::Changed { .. })), Some(intent)) => {
+            (
+                Some(CommitError::Rejected(Reject::Changed { .. } | Reject::Stale)),
+                Some(intent),
+            ) => {
                 self.finish(intent, act)
             }
             (error, _) => {
@@ -216,13 +276,14 @@ impl Directory {
         let kind = intent.kind;
         let mut written = match intent.what {
             What::Put(put) => {
-                let (transaction, written) = *put;
-                self.store
-                    .commit(transaction)
-                    .map_err(|error| self.commit_error(kind, error))?;
+                let (transaction, mut written) = *put;
+                let committed = self.store.commit(transaction);
+                let committed = committed.map_err(|error| self.commit_error(kind, error))?;
+                members::decided(&mut written, &committed);
                 written
             }
-            What::Change(id, judge) => self.change(kind, id, act, judge)?,
+            What::Change(id, judge, wish) => self.change(kind, id, act, judge, wish)?,
+            What::Delete(id, judge) => self.change(kind, id, act, judge, None)?,
         };
         written.notes.extend(intent.notes);
         Ok(written)
@@ -235,21 +296,31 @@ impl Directory {
         id: ResourceId,
         act: &Act,
         judge: Arc<Judge>,
+        wish: Option<Arc<Wish>>,
     ) -> Result<Written, DirectoryError> {
+        let task = Task {
+            kind,
+            id,
+            judge: &*judge,
+            wish: wish.as_deref(),
+        };
         for _ in 0..ATTEMPTS {
             let record = self.store.resource(self.row.id, kind, id)?;
-            let prepared = self.prepare(kind, id, record.as_ref(), act, &*judge)?;
+            let mut prepared = self.prepare(task, record.as_ref(), act)?;
             let Some(transaction) = prepared.transaction else {
                 return Ok(prepared.written);
             };
             match self.store.commit(transaction) {
-                Ok(_) => return Ok(prepared.written),
+                Ok(committed) => {
+                    members::decided(&mut prepared.written, &committed);
+                    return Ok(prepared.written);
+                }
                 // Somebody was faster: read again.
-                Err(CommitError::Rejected(Reject::Changed { .. })) => {}
+                Err(CommitError::Rejected(Reject::Changed { .. } | Reject::Stale)) => {}
                 Err(error) => return Err(self.commit_error(kind, error)),
             }
         }
-        self.change_inside(kind, id, act, judge)
+        self.change_inside(kind, id, act, judge, wish)
     }
 
     /// The last attempt: read, judged and committed inside the commit thread.
@@ -259,6 +330,7 @@ impl Directory {
         id: ResourceId,
         act: &Act,
         judge: Arc<Judge>,
+        wish: Option<Arc<Wish>>,
     ) -> Result<Written, DirectoryError> {
         let outcome = Arc::new(OnceLock::new());
         let (directory, act, slot) = (self.clone(), act.clone(), Arc::clone(&outcome));
@@ -266,7 +338,15 @@ impl Directory {
             let prepared = view
                 .resource(directory.row.id, kind, id)
                 .map_err(DirectoryError::from)
-                .and_then(|record| directory.prepare(kind, id, record.as_ref(), &act, &*judge));
+                .and_then(|record| {
+                    let task = Task {
+                        kind,
+                        id,
+                        judge: &*judge,
+                        wish: wish.as_deref(),
+                    };
+                    directory.prepare(task, record.as_ref(), &act)
+                });
             let (result, transaction) = match prepared {
                 Ok(prepared) => (Ok(prepared.written), prepared.transaction),
                 Err(error) => (Err(error), None),
@@ -275,11 +355,15 @@ impl Directory {
             drop(slot.set(result));
             transaction
         }));
-        if let Err(error) = committed {
-            return Err(self.commit_error(kind, error));
-        }
+        let committed = committed.map_err(|error| self.commit_error(kind, error))?;
         match Arc::into_inner(outcome).and_then(OnceLock::into_inner) {
-            Some(result) => result,
+            Some(result) => {
+                let mut written = result?;
+                if let Some(committed) = committed {
+                    members::decided(&mut written, &committed);
+                }
+                Ok(written)
+            }
             None => Err(DirectoryError::Commit(CommitError::Failed)),
         }
     }
@@ -287,12 +371,16 @@ impl Directory {
     /// Judges `record` and says what to commit and what to answer.
     fn prepare(
         &self,
-        kind: ResourceKind,
-        id: ResourceId,
+        task: Task<'_>,
         record: Option<&Arc<Record>>,
         act: &Act,
-        judge: &Judge,
     ) -> Result<Prepared, DirectoryError> {
+        let Task {
+            kind,
+            id,
+            judge,
+            wish,
+        } = task;
         let record = record.ok_or(DirectoryError::NotFound { kind })?;
         if let Some(if_match) = &act.if_match
             && !if_match.holds(record.revision)
@@ -306,7 +394,12 @@ impl Directory {
         let mut notes = Vec::new();
         let expect = Expect::Revision(record.revision);
         let revision = record.revision.next();
-        let (change, action, payload, stored) = match judge(&resource, &mut notes)? {
+        let (mut changes, mut history) = (Vec::new(), Vec::new());
+        let (action, payload, stored) = match judge(&resource, &mut notes)? {
+            Decision::Keep if wish.is_some() => {
+                let stored = Stored::new(id, record);
+                (Action::Updated, b"{}".to_vec(), stored)
+            }
             Decision::Keep => {
                 let written = Written {
                     stored: Stored::new(id, record),
@@ -321,34 +414,61 @@ impl Directory {
             Decision::Put(new, payload) => {
                 let new = self.record(kind, id, &new, revision, record.created, self.clock.now());
                 let stored = Stored::written(id, &new);
-                let change = Change::PutResource {
+                changes.push(Change::PutResource {
                     directory: self.row.id,
                     kind,
                     id,
                     expect,
                     record: new,
-                };
-                (change, Action::Updated, payload, stored)
+                });
+                (Action::Updated, payload, stored)
             }
             Decision::Delete(payload) => {
-                let change = Change::DeleteResource {
+                let others = self.leaves(id, act)?.into_iter();
+                for (change, draft) in others.chain(self.without_manager(kind, id, act)?) {
+                    changes.push(change);
+                    history.push(draft);
+                }
+                changes.push(Change::DeleteResource {
                     directory: self.row.id,
                     kind,
                     id,
                     expect,
-                };
-                (change, Action::Deleted, payload, Stored::new(id, record))
+                });
+                (Action::Deleted, payload, Stored::new(id, record))
             }
         };
-        let transaction = self.transaction(change, kind, id, action, revision, act, payload);
+        let changed = !changes.is_empty();
+        if let Some(wish) = wish {
+            let read = (!changed).then(|| self.as_read(id, record)).transpose()?;
+            changes.push(self.members_change(id, wish, record.revision, read, act, &mut notes)?);
+        }
+        history.push(self.draft(kind, id, action, revision, act, payload));
         Ok(Prepared {
-            transaction: Some(transaction),
+            transaction: Some(Transaction {
+                changes,
+                history,
+                audit: Vec::new(),
+            }),
             written: Written {
                 stored,
-                changed: true,
+                changed,
                 notes,
             },
         })
+    }
+
+    /// Whether deleting a resource concerns few others, and nothing has to be read from the disk.
+    fn is_light(&self, id: ResourceId) -> bool {
+        let groups = self.store.direct_groups(self.row.id, id);
+        let cached = |group: &ResourceId| {
+            let kind = ResourceKind::Group;
+            let found = self.store.resource_cached(self.row.id, kind, *group);
+            matches!(found, Cached::Hit(_))
+        };
+        groups.len() <= PROMPT_GROUPS_MAX
+            && groups.iter().all(cached)
+            && self.managed(id).is_empty()
     }
 
     /// The record that stores `resource`.
@@ -372,34 +492,25 @@ impl Directory {
         }
     }
 
-    /// One change and its history entry.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a history entry consists of"
-    )]
-    pub(in crate::directory) fn transaction(
+    /// A history entry to be.
+    pub(in crate::directory) fn draft(
         &self,
-        change: Change,
         kind: ResourceKind,
         id: ResourceId,
         action: Action,
         revision: Revision,
         act: &Act,
         payload: Vec<u8>,
-    ) -> Transaction {
-        Transaction {
-            changes: vec![change],
-            history: vec![HistoryDraft {
-                directory: self.row.id,
-                kind,
-                id,
-                action,
-                revision,
-                actor: act.actor.clone(),
-                request: Some(act.request),
-                payload,
-            }],
-            audit: Vec::new(),
+    ) -> HistoryDraft {
+        HistoryDraft {
+            directory: self.row.id,
+            kind,
+            id,
+            action,
+            revision,
+            actor: act.actor.clone(),
+            request: Some(act.request),
+            payload,
         }
     }
 
@@ -421,6 +532,10 @@ impl Directory {
                     by,
                     active,
                 }
+            }
+            CommitError::Rejected(Reject::UnknownMembers { ids }) => {
+                let values = ids.iter().map(ToString::to_string).collect();
+                DirectoryError::UnknownMembers { values }
             }
             CommitError::Rejected(Reject::Missing) => DirectoryError::NotFound { kind },
             CommitError::Rejected(Reject::DirectoryGone) => DirectoryError::DirectoryGone,

@@ -19,6 +19,8 @@ pub enum Condition {
     FilterSyntax,
     /// The filter names an attribute that the resource type does not have.
     FilterAttributeUnknown,
+    /// A member of a group is nobody.
+    MemberUnknown,
     /// A PATCH path is malformed or names an attribute that the resource type does not have.
     PatchPath,
     /// A PATCH operation has nothing to act on.
@@ -67,6 +69,7 @@ impl Condition {
             | Self::BodySchema
             | Self::ValueType
             | Self::ValueRequired
+            | Self::MemberUnknown
             | Self::FilterSyntax
             | Self::FilterAttributeUnknown
             | Self::PatchPath
@@ -95,7 +98,9 @@ impl Condition {
     pub const fn scim_type(self) -> Option<&'static str> {
         match self {
             Self::BodyNotJson | Self::BodySchema => Some("invalidSyntax"),
-            Self::ValueType | Self::ValueRequired | Self::BadRequest => Some("invalidValue"),
+            Self::ValueType | Self::ValueRequired | Self::MemberUnknown | Self::BadRequest => {
+                Some("invalidValue")
+            }
             Self::FilterSyntax | Self::FilterAttributeUnknown => Some("invalidFilter"),
             Self::PatchPath => Some("invalidPath"),
             Self::PatchNoTarget => Some("noTarget"),
@@ -125,6 +130,7 @@ impl Condition {
             Self::BodySchema => "body.schema",
             Self::ValueType => "value.type",
             Self::ValueRequired => "value.required",
+            Self::MemberUnknown => "group.member_unknown",
             Self::FilterSyntax => "filter.syntax",
             Self::FilterAttributeUnknown => "filter.attribute_unknown",
             Self::PatchPath => "patch.path",

@@ -5,11 +5,14 @@ use crate::scim::json;
 /// Room for the message without its resources, in bytes.
 const ENVELOPE_BYTES: usize = 160;
 
-/// Appends a ListResponse around resources that are JSON text already. All members are always there:
-/// Entra takes a list without `Resources` for a failure.
-pub fn write(out: &mut Vec<u8>, total: usize, start_index: usize, resources: &[Vec<u8>]) {
-    let bytes: usize = resources.iter().map(|text| text.len() + 1).sum();
-    out.reserve(bytes + ENVELOPE_BYTES);
+/// What comes after the last resource.
+pub const END: &[u8] = b"]}";
+
+/// Appends the beginning of a ListResponse, up to the first of `count` resources. Between them come
+/// commas, after them [`END`]. All members are always there: Entra takes a list without `Resources`
+/// for a failure.
+pub fn write_head(out: &mut Vec<u8>, total: usize, start_index: usize, count: usize) {
+    out.reserve(ENVELOPE_BYTES);
     out.extend_from_slice(
         br#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":"#,
     );
@@ -17,15 +20,15 @@ pub fn write(out: &mut Vec<u8>, total: usize, start_index: usize, resources: &[V
     out.extend_from_slice(b",\"startIndex\":");
     json::write_plain(out, start_index);
     out.extend_from_slice(b",\"itemsPerPage\":");
-    json::write_plain(out, resources.len());
+    json::write_plain(out, count);
     out.extend_from_slice(b",\"Resources\":[");
-    for (index, resource) in resources.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(resource);
-    }
-    out.extend_from_slice(b"]}");
+}
+
+/// Appends a ListResponse of resources that are JSON text already.
+pub fn write(out: &mut Vec<u8>, total: usize, start_index: usize, resources: &[Vec<u8>]) {
+    write_head(out, total, start_index, resources.len());
+    out.extend_from_slice(&resources.join(&b','));
+    out.extend_from_slice(END);
 }
 
 #[cfg(test)]

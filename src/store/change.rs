@@ -147,8 +147,10 @@ pub enum MemberStep {
 pub enum Unknown {
     /// The transaction is rejected.
     Refuse,
-    /// They are left out, unless nothing remains of the step: then the transaction is rejected.
+    /// They are left out, unless nothing remains of a step: then the transaction is rejected.
     LeaveOut,
+    /// They are left out, whatever remains.
+    LeaveOutAll,
 }
 
 /// A resource as it was read, and how it is stored again: what a commit needs of it to change no

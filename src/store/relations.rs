@@ -8,7 +8,9 @@ use crate::base::ident::ResourceId;
 use crate::base::ident::Revision;
 use crate::scim::schema::ResourceKind;
 use crate::store::memory::Directory;
+use crate::store::record::Record;
 use crate::store::row::DeletedRow;
+use crate::store::view::Cached;
 use crate::store::view::View;
 
 /// Memberships that are copied while writers wait.
@@ -79,6 +81,45 @@ impl View {
                 return Some(members);
             }
         }
+    }
+
+    /// The members of a group, at whatever revision: those that were there all the time, and some of
+    /// those that came or went meanwhile.
+    pub fn members_now(&self, directory: DirectoryId, group: ResourceId) -> Vec<Member> {
+        let mut members: Vec<Member> = Vec::new();
+        loop {
+            let stretch = self.in_directory(directory, |found| {
+                let after = members.last().map(|member| member.id);
+                let (edges, ends) = (&found.edges, found.ends());
+                Some(edges.members(ends, group, after, STRETCH_MEMBERS))
+            });
+            let stretch = stretch.unwrap_or_default();
+            let whole = stretch.len() < STRETCH_MEMBERS;
+            let stretch = stretch.into_iter();
+            members.extend(stretch.map(|(id, kind)| Member { id, kind }));
+            if whole {
+                return members;
+            }
+        }
+    }
+
+    /// A group with its members, copied in one piece, when memory has both: who reads a group that
+    /// others keep changing gets it this way, since it is in memory then.
+    pub fn group_at_once(
+        &self,
+        directory: DirectoryId,
+        group: ResourceId,
+    ) -> Option<(Arc<Record>, Vec<Member>)> {
+        let key = (directory, ResourceKind::Group, group);
+        let memory = self.memory();
+        let (cached, _expected) = self.look_in(&memory, key);
+        let Cached::Hit(record) = cached else {
+            return None;
+        };
+        let found = memory.directories.get(&directory)?;
+        let members = found.edges.members(found.ends(), group, None, usize::MAX);
+        let members = members.into_iter().map(|(id, kind)| Member { id, kind });
+        Some((record, members.collect()))
     }
 
     /// How many members a group has.

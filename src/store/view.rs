@@ -247,13 +247,23 @@ impl View {
 
     /// What memory alone says of a resource, with what the state on disk must hold when it is cold.
     fn look(&self, key: ResourceKey) -> (Cached, Option<(Revision, u32)>) {
+        self.look_in(&self.memory(), key)
+    }
+
+    /// As [`View::look`], in memory that is held already.
+    pub(in crate::store) fn look_in(
+        &self,
+        memory: &Memory,
+        key: ResourceKey,
+    ) -> (Cached, Option<(Revision, u32)>) {
         let (directory, kind, id) = key;
-        let known = self.shelf(directory, kind, |shelf| {
+        let known = memory.directories.get(&directory).and_then(|found| {
+            let shelf = found.shelf(kind);
             let slot = shelf.indexes.get(id)?;
             let pending = shelf.pending.get(&id).map(|pending| &pending.record);
             Some(((slot.revision, slot.mark.crc), pending.cloned()))
         });
-        match known.flatten() {
+        match known {
             None => (Cached::Absent, None),
             Some((expected, Some(record))) => (Cached::Hit(record), Some(expected)),
             Some((expected, None)) => {

@@ -101,6 +101,16 @@ impl Projection {
             Self::Except(names) => share(names, None, attribute) != Share::Whole,
         }
     }
+
+    /// Whether memberships are shown as they are, with all that each says.
+    pub fn wants_all(&self, kind: ResourceKind) -> bool {
+        let attribute = kind.memberships();
+        match self {
+            Self::Default => true,
+            Self::Only(names) => share(names, None, attribute) == Share::Whole,
+            Self::Except(names) => share(names, None, attribute) == Share::Nothing,
+        }
+    }
 }
 
 /// Leaves in `tree`, a whole answer, what the projection wants. Extensions of which nothing is left

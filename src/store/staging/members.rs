@@ -202,6 +202,7 @@ impl Attempt<'_> {
         let refused = match unknown {
             Unknown::Refuse => !strange.is_empty(),
             Unknown::LeaveOut => known.is_empty() && !strange.is_empty(),
+            Unknown::LeaveOutAll => false,
         };
         if refused {
             let ids = strange.into_iter().take(NAMED_MAX).collect();
