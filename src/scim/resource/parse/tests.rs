@@ -293,14 +293,6 @@ fn values_of_another_type_are_refused_by_name() {
             json!({"password": 1}),
             "`password` must be a string, not a number",
         ),
-        (
-            json!({"userName": "a\u{7}b"}),
-            "`userName` must not contain control or invisible characters",
-        ),
-        (
-            json!({"userName": "ab\u{202e}c"}),
-            "`userName` must not contain control or invisible characters",
-        ),
     ] {
         let got = refused(Strict, User, user(members.clone()));
         assert_eq!(got, (Condition::ValueType, detail.to_owned()), "{members}");
@@ -319,6 +311,36 @@ fn values_of_another_type_are_refused_by_name() {
         user(json!({ENTERPRISE_USER: [{"department": "x"}]})),
     );
     assert_eq!(got, (Condition::ValueType, extension));
+}
+
+#[test]
+fn nothing_in_a_user_name_is_invisible() {
+    let registry = Registry::new(Entra, false);
+    for (name, refusal) in [
+        ("a\u{7}b", true),
+        ("mara\n", true),
+        ("ab\u{202e}c", true),
+        ("ab\u{e0061}", true),
+        ("mara lindqvist", false),
+        (
+            "o'neill+lab_partner.example#EXT#@northbridge.example",
+            false,
+        ),
+        ("Ma\u{300}ra.Stra\u{df}e", false),
+    ] {
+        let sent = user(json!({"userName": name}));
+        let tree = sent.as_object().unwrap().clone();
+        for error in [
+            parse(sent, &registry, User, &mut vec![]).err(),
+            settle(User, tree, &registry).err(),
+        ] {
+            let detail = "`userName` must not contain control or invisible characters";
+            let expected = refusal.then_some((Condition::ValueType, detail));
+            let error = error.as_ref();
+            let found = error.map(|error| (error.condition(), error.detail()));
+            assert_eq!(found, expected, "{name:?}");
+        }
+    }
 }
 
 #[test]
@@ -370,6 +392,20 @@ fn a_group_keeps_its_members() {
 }
 
 #[test]
+fn a_group_of_strict_names_its_own_schema_alone() {
+    let other = "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group";
+    let body = json!({"schemas": [GROUP, other], "displayName": "Optics Lab"});
+    let (_, notes) = accepted(Entra, Group, body.clone());
+    assert_eq!(notes, [format!("schemas.unknown_ignored {other}")]);
+    let detail =
+        format!("`schemas[1]`: \"{other}\" is not a schema of this resource type; see /Schemas");
+    assert_eq!(
+        refused(Strict, Group, body),
+        (Condition::BodySchema, detail)
+    );
+}
+
+#[test]
 fn a_patched_tree_is_settled() {
     let registry = Registry::new(Entra, false);
     let custom = "urn:acme:User";
@@ -394,6 +430,7 @@ fn a_patched_tree_is_settled() {
     for (name, value, condition) in [
         ("userName", json!(null), Condition::ValueRequired),
         ("title", json!(1), Condition::ValueType),
+        ("userName", json!("a\u{7}b"), Condition::ValueType),
         (
             "emails",
             json!([{"primary": true}, {"primary": true}]),
