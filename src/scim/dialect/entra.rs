@@ -4,11 +4,14 @@
 //! `filters` is asked by the filter parser, `operations` rewrites PATCH, `values` what is sent as a
 //! value in either PATCH or body.
 
+use serde_json::Map;
 use serde_json::Value;
 
 use crate::scim::resource::Note;
+use crate::scim::resource::is_unassigned;
 use crate::scim::schema::Attribute;
 use crate::scim::schema::ResourceKind;
+use crate::scim::schema::core;
 use crate::scim::schema::registry::Registry;
 
 pub mod filters;
@@ -43,6 +46,8 @@ pub const WRAPPED_VALUE: &str = "dialect.wrapped_value";
 pub const PLAIN_VALUE: &str = "dialect.plain_value";
 /// An empty string meant: clear.
 pub const EMPTY_CLEARS: &str = "dialect.empty_clears";
+/// An add of null meant: clear.
+pub const NULL_CLEARS: &str = "dialect.null_clears";
 /// A removal named the values to remove in `value`.
 pub const REMOVE_LIST: &str = "dialect.remove_list";
 /// A removal came with a value that says nothing new.
@@ -61,12 +66,22 @@ fn boolean_word(word: &str) -> Option<bool> {
     }
 }
 
+/// What only the server sets, among other things that a client sends. It is no reason to refuse those.
+///
+/// ```json
+/// {"op": "replace", "value": {"displayName": "Mara", "id": "u-7f31c2", "meta": {"resourceType": "User"}}}
+/// ```
+fn read_only_ignored(path: &str, notes: &mut Vec<Note>) {
+    Note::add(notes, READ_ONLY_IGNORED, path);
+}
+
 /// Rewrites the values in the body of a POST or PUT. An empty string stays one there: what was sent
 /// is returned.
 pub fn body(body: &mut Value, registry: &Registry, kind: ResourceKind, notes: &mut Vec<Note>) {
     let Value::Object(members) = body else {
         return;
     };
+    bare_manager(members, registry, kind, notes);
     for (name, value) in members {
         match (registry.extension(kind, name), value) {
             (Some(schema), Value::Object(members)) => {
@@ -82,6 +97,47 @@ pub fn body(body: &mut Value, registry: &Registry, kind: ResourceKind, notes: &m
             }
         }
     }
+}
+
+/// The manager beside the core attributes instead of in the enterprise extension, as in Microsoft's
+/// tutorial. One in the extension goes before it.
+///
+/// ```json
+/// {"userName": "mara@northbridge.example", "manager": "u-11aa02"}
+/// ```
+fn bare_manager(
+    members: &mut Map<String, Value>,
+    registry: &Registry,
+    kind: ResourceKind,
+    notes: &mut Vec<Note>,
+) {
+    let Some(schema) = registry.extension(kind, core::ENTERPRISE_USER) else {
+        return;
+    };
+    let manager = key(members, "manager");
+    let Some(manager) = manager.and_then(|key| members.shift_remove(&key)) else {
+        return;
+    };
+    if is_unassigned(&manager) {
+        return;
+    }
+    let urn = key(members, &schema.id).unwrap_or_else(|| schema.id.to_string());
+    let extension = members.entry(urn).or_insert(Value::Null);
+    if extension.is_null() {
+        *extension = Value::Object(Map::new());
+    }
+    if let Value::Object(parts) = extension
+        && key(parts, "manager").is_none()
+    {
+        parts.insert("manager".to_owned(), manager);
+        Note::add(notes, BARE_MANAGER, "manager");
+    }
+}
+
+/// The name as it is spelled among the members, if it is there in any letter case.
+fn key(members: &Map<String, Value>, name: &str) -> Option<String> {
+    let mut keys = members.keys();
+    keys.find(|key| key.eq_ignore_ascii_case(name)).cloned()
 }
 
 /// Rewrites one member of a body, where its attribute is known.

@@ -8,6 +8,7 @@ use crate::scim::error::ScimError;
 use crate::scim::filter::Filter;
 use crate::scim::filter::eval::member;
 use crate::scim::patch::ELEMENT_BUILT;
+use crate::scim::patch::LABELS_DROPPED;
 use crate::scim::patch::Labels;
 use crate::scim::patch::OnNoMatch;
 use crate::scim::patch::Operation;
@@ -66,8 +67,8 @@ pub fn apply(
     for operation in operations {
         if let Operation::Remove { path, labels } = operation {
             check_required(&tree, path)?;
-            if *labels == Labels::Drop {
-                drop_labels(&mut tree, path);
+            if *labels == Labels::Drop && drop_labels(&mut tree, path) {
+                Note::add(notes, LABELS_DROPPED, &path.to_string());
             }
         }
     }
@@ -379,21 +380,25 @@ fn choose(present: &Value, filter: Option<&Filter>) -> Vec<usize> {
         .collect()
 }
 
-/// Drops elements that hold nothing but labels after their value was removed.
-fn drop_labels(tree: &mut Map<String, Value>, path: &PatchPath) {
+/// Drops elements that hold nothing but labels after their value was removed; tells whether there
+/// were any.
+fn drop_labels(tree: &mut Map<String, Value>, path: &PatchPath) -> bool {
     let Some(target) = path.attr_path().filter(|target| target.sub.is_some()) else {
-        return;
+        return false;
     };
     let members = container(tree, target);
     let present = members.and_then(|members| members.get_mut(&*target.attribute.name));
-    if let Some(Value::Array(list)) = present {
-        let is_label = |name: &String| matches!(&**name, "type" | "primary");
-        list.retain(|element| {
-            element
-                .as_object()
-                .is_none_or(|parts| !parts.keys().all(is_label))
-        });
-    }
+    let Some(Value::Array(list)) = present else {
+        return false;
+    };
+    let count = list.len();
+    let is_label = |name: &String| matches!(&**name, "type" | "primary");
+    list.retain(|element| {
+        element
+            .as_object()
+            .is_none_or(|parts| !parts.keys().all(is_label))
+    });
+    list.len() < count
 }
 
 /// The members among which an attribute is: the resource's, or an extension's. An extension that is

@@ -24,6 +24,8 @@ mod tests;
 pub const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 /// The code of the note that an element was built because a filter matched none.
 pub const ELEMENT_BUILT: &str = "patch.element_built";
+/// The code of the note that an element went because a removal left nothing but labels of it.
+pub const LABELS_DROPPED: &str = "patch.labels_dropped";
 /// Most operations in one message, as in one bulk request.
 pub const OPERATIONS_MAX: usize = 1000;
 
@@ -162,7 +164,8 @@ impl Patch {
         self.apply_noting(resource, registry, &mut Vec::new())
     }
 
-    /// Does the same, and notes which elements had to be built for a filter to match.
+    /// Does the same, and notes which elements had to be built for a filter to match, and which went
+    /// with their value.
     ///
     /// # Errors
     ///

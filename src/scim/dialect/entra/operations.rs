@@ -121,12 +121,10 @@ impl Rewriter<'_> {
         }
     }
 
-    /// A value without a path whose keys are paths, and attributes that are not the client's to set.
-    /// Each key becomes an operation of its own.
+    /// A value without a path whose keys are paths. Each key becomes an operation of its own.
     ///
     /// ```json
     /// {"op": "replace", "value": {"name.givenName": "Mara", "urn:…:enterprise:2.0:User:employeeNumber": "50118"}}
-    /// {"op": "replace", "value": {"displayName": "Mara", "id": "u-7f31c2", "meta": {"resourceType": "User"}}}
     /// ```
     fn path_keys(&mut self, operation: RawOperation) {
         let Some(Value::Object(members)) = operation.value else {
@@ -205,11 +203,16 @@ impl Rewriter<'_> {
         };
         self.notes.append(&mut noted);
         if !stated && is_read_only(&path) {
-            return Note::add(self.notes, entra::READ_ONLY_IGNORED, text);
+            return entra::read_only_ignored(text, self.notes);
         }
+        if operation.op == "remove" {
+            operation.path = Some(path.to_string());
+            return self.removal(operation, &path);
+        }
+        self.unknown_kept(&path);
+        let path = plain_element(path, operation.value.as_ref(), self.notes);
         operation.path = Some(path.to_string());
         match (&path, &operation.value) {
-            _ if operation.op == "remove" => self.removal(operation, &path),
             (PatchPath::Extension(urn), Some(Value::Object(_))) => {
                 let urn = Arc::clone(urn);
                 self.extension_members(operation, &urn);
@@ -240,6 +243,19 @@ impl Rewriter<'_> {
         Note::add(self.notes, Note::UNKNOWN_IGNORED, text);
     }
 
+    /// An attribute of an extension that nobody registered: it is kept as it was sent, since customers
+    /// name their own in Entra's mapping.
+    ///
+    /// ```json
+    /// {"op": "Add", "path": "urn:ietf:params:scim:schemas:extension:Northbridge:2.0:User:badge", "value": "B-7"}
+    /// ```
+    fn unknown_kept(&mut self, path: &PatchPath) {
+        let urn = path.attr_path().and_then(|path| path.extension.as_deref());
+        if let Some(urn) = urn.filter(|urn| self.registry.extension(self.kind, urn).is_none()) {
+            Note::add(self.notes, Note::UNKNOWN_KEPT, urn);
+        }
+    }
+
     /// Rewrites an add or replace.
     fn setting(&mut self, mut operation: RawOperation, path: &PatchPath) {
         let Some(target) = path.attr_path() else {
@@ -247,7 +263,7 @@ impl Rewriter<'_> {
         };
         let leaf = target.leaf();
         if let Some(value) = operation.value.take() {
-            let nobody = !value.is_null() && leaf.has_fixed_elements();
+            let null = value.is_null();
             let whole_element = matches!(path, PatchPath::Elements { .. }) && target.sub.is_none();
             let value = if whole_element {
                 values::one(value, leaf, Sent::InPatch, self.notes)
@@ -256,8 +272,11 @@ impl Rewriter<'_> {
             };
             // An empty string in place of members stays an element that names nobody, for the engine
             // to refuse: it does not empty a group.
-            let nobody = nobody && value.is_null();
+            let nobody = !null && value.is_null() && leaf.has_fixed_elements();
             operation.value = Some(if nobody { json!([value]) } else { value });
+            if null && !leaf.multi_valued {
+                null_clears(&operation, self.notes);
+            }
         }
         // Adding nothing to a list adds nothing: a group must not be emptied by it.
         let grows = operation.op == "add" && leaf.multi_valued;
@@ -270,7 +289,7 @@ impl Rewriter<'_> {
 
     /// Rewrites a removal.
     fn removal(&mut self, mut operation: RawOperation, path: &PatchPath) {
-        operation.licence.labels = Labels::Drop;
+        drop_labels(&mut operation);
         single_filter(&mut operation, path, self.notes);
         let Some(value) = operation.value.take() else {
             return self.rewritten.push(operation);
@@ -321,16 +340,57 @@ impl Rewriter<'_> {
 }
 
 /// The removal that a cleared value means.
-///
-/// ```json
-/// {"op": "Add", "path": "title", "value": null}
-/// ```
 fn cleared(operation: RawOperation) -> RawOperation {
     RawOperation {
         op: "remove".to_owned(),
         value: None,
         ..operation
     }
+}
+
+/// An add of null. To the RFC that adds nothing; here it clears, like a replace.
+///
+/// ```json
+/// {"op": "Add", "path": "title", "value": null}
+/// ```
+fn null_clears(operation: &RawOperation, notes: &mut Vec<Note>) {
+    if operation.op == "add" {
+        let path = operation.path.as_deref().unwrap_or_default();
+        Note::add(notes, entra::NULL_CLEARS, path);
+    }
+}
+
+/// A string in place of an element that a filter chooses: the element's value. As the whole element it
+/// would lose the type by which the next cycle looks for it.
+///
+/// ```json
+/// {"op": "Replace", "path": "emails[type eq \"work\"]", "value": "mara@northbridge.example"}
+/// ```
+fn plain_element(path: PatchPath, value: Option<&Value>, notes: &mut Vec<Note>) -> PatchPath {
+    let text = value.and_then(Value::as_str).unwrap_or_default();
+    match path {
+        PatchPath::Elements { path, filter }
+            if path.sub.is_none() && path.attribute.kind == Type::Complex && !text.is_empty() =>
+        {
+            let value = path.attribute.sub_attribute("value").cloned();
+            if value.is_some() {
+                Note::add(notes, entra::PLAIN_VALUE, &path.attribute.name);
+            }
+            let path = AttrPath { sub: value, ..path };
+            PatchPath::Elements { path, filter }
+        }
+        other => other,
+    }
+}
+
+/// A removal that leaves only `type` and `primary` of an element. Entra clears an e-mail address by its
+/// `value` and means all of it; what stayed would be an address that is none.
+///
+/// ```json
+/// {"op": "Remove", "path": "emails[type eq \"work\"].value"}
+/// ```
+fn drop_labels(operation: &mut RawOperation) {
+    operation.licence.labels = Labels::Drop;
 }
 
 /// A filter that matches no element, which is then to be built. Entra sends a replace for the work

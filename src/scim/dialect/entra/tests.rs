@@ -25,6 +25,7 @@ use serde_json::json;
 mod bodies;
 mod building;
 mod removals;
+mod shapes;
 
 /// The enterprise extension's URN, short.
 const ENT: &str = core::ENTERPRISE_USER;
@@ -106,6 +107,22 @@ fn check_user(rows: Vec<(Value, Value, Value, Vec<&'static str>)>) {
     let rows =
         rows.map(|(before, operation, after, notes)| (before, json!([operation]), after, notes));
     check(ResourceKind::User, rows.collect());
+}
+
+/// [`check_user`] for operations that mean something else to the RFC, which need not refuse them.
+fn check_differs(rows: Vec<(Value, Value, Value, Vec<&'static str>)>) {
+    for (before, operation, after, notes) in rows {
+        let kind = ResourceKind::User;
+        let operations = json!([operation]);
+        let strict = patched(Profile::Strict, kind, &before, &operations);
+        assert_ne!(
+            strict.map(|(after, _)| after).as_ref(),
+            Ok(&after),
+            "{operation}"
+        );
+        let found = patched(Profile::Entra, kind, &before, &operations);
+        assert_eq!(found, Ok((after, notes)), "{before} {operation}");
+    }
 }
 
 #[test]
@@ -262,7 +279,7 @@ fn keys_are_paths_where_there_is_no_path() {
             json!({"urn:x:2.0:Custom": {"a": "1"}}),
             json!({"op": "add", "value": {"urn:x:2.0:Custom:costCode": "A7"}}),
             json!({"urn:x:2.0:Custom": {"a": "1", "costCode": "A7"}}),
-            vec![entra::PATH_KEYS],
+            vec![entra::PATH_KEYS, Note::UNKNOWN_KEPT],
         ),
     ]);
 }
@@ -275,25 +292,25 @@ fn an_unregistered_extension_is_kept_as_sent() {
             json!({}),
             json!({"op": "replace", "path": "urn:x:2.0:Custom:costCode", "value": "A7"}),
             json!({custom: {"costCode": "A7"}}),
-            vec![],
+            vec![Note::UNKNOWN_KEPT],
         ),
         (
             json!({custom: {"CostCode": "A7"}}),
             json!({"op": "replace", "path": "URN:X:2.0:custom:costcode", "value": "B8"}),
             json!({custom: {"CostCode": "B8"}}),
-            vec![],
+            vec![Note::UNKNOWN_KEPT],
         ),
         (
             json!({}),
             json!({"op": "add", "value": {custom: {"list": [{"value": "x"}], "on": "True"}}}),
             json!({custom: {"list": [{"value": "x"}], "on": "True"}}),
-            vec![],
+            vec![Note::UNKNOWN_KEPT; 2],
         ),
         (
             json!({custom: {"list": [{"value": "x"}]}}),
             json!({"op": "add", "path": "urn:x:2.0:Custom:list", "value": [{"value": "x"}, {"value": "y"}]}),
             json!({custom: {"list": [{"value": "x"}, {"value": "y"}]}}),
-            vec![],
+            vec![Note::UNKNOWN_KEPT],
         ),
         (
             json!({custom: {"list": [{"value": "x"}, {"value": "y"}]}}),
@@ -305,7 +322,7 @@ fn an_unregistered_extension_is_kept_as_sent() {
             json!({custom: {"costCode": "A7"}}),
             json!({"op": "replace", "path": "urn:x:2.0:Custom:costCode", "value": ""}),
             json!({}),
-            vec![entra::EMPTY_CLEARS],
+            vec![Note::UNKNOWN_KEPT, entra::EMPTY_CLEARS],
         ),
     ]);
 }

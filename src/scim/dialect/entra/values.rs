@@ -56,7 +56,9 @@ fn parts(
 ) -> Value {
     let mut kept = Map::with_capacity(members.len());
     for (name, value) in members {
-        if sent == Sent::InPatch && is_foreign(attribute, &name, notes) {
+        if sent == Sent::InPatch
+            && (unknown_part(attribute, &name, notes) || read_only_part(attribute, &name, notes))
+        {
             continue;
         }
         let value = match attribute.sub_attribute(&name) {
@@ -68,20 +70,33 @@ fn parts(
     Value::Object(kept)
 }
 
-/// A part that the schema does not have, or that is not the client's to set. The engine refuses both
-/// in PATCH; in POST and PUT it leaves them out itself.
+/// A part that the schema does not have. The engine refuses it in PATCH; in POST and PUT it leaves it
+/// out itself.
+///
+/// ```json
+/// {"op": "add", "path": "members", "value": [{"value": "u-7f31c2", "displayName": "Mara"}]}
+/// ```
+fn unknown_part(attribute: &Attribute, name: &str, notes: &mut Vec<Note>) -> bool {
+    let unknown = attribute.sub_attribute(name).is_none();
+    if unknown {
+        let path = format!("{}.{name}", attribute.name);
+        Note::add(notes, Note::UNKNOWN_IGNORED, &path);
+    }
+    unknown
+}
+
+/// A part that is not the client's to set, sent along because it was read.
 ///
 /// ```json
 /// {"op": "Replace", "path": "urn:…:enterprise:2.0:User:manager", "value": {"value": "u-11aa02", "displayName": "Ida"}}
 /// ```
-fn is_foreign(attribute: &Attribute, name: &str, notes: &mut Vec<Note>) -> bool {
-    let code = match attribute.sub_attribute(name) {
-        None => Note::UNKNOWN_IGNORED,
-        Some(sub) if sub.mutability == Mutability::ReadOnly => entra::READ_ONLY_IGNORED,
-        Some(_) => return false,
-    };
-    Note::add(notes, code, &format!("{}.{name}", attribute.name));
-    true
+fn read_only_part(attribute: &Attribute, name: &str, notes: &mut Vec<Note>) -> bool {
+    let sub = attribute.sub_attribute(name);
+    let read_only = sub.is_some_and(|sub| sub.mutability == Mutability::ReadOnly);
+    if read_only {
+        entra::read_only_ignored(&format!("{}.{name}", attribute.name), notes);
+    }
+    read_only
 }
 
 /// A boolean as a string, at any depth: the default dialect's way to disable somebody.
@@ -118,7 +133,7 @@ fn wrapped_value(value: Value, attribute: &Attribute, notes: &mut Vec<Note>) -> 
     match elements.pop() {
         Some(Value::Object(mut members)) if attribute.kind != Type::Complex => {
             // Whatever else the object says, a simple attribute has no place for.
-            match members.shift_remove("value") {
+            match entra::key(&members, "value").and_then(|key| members.shift_remove(&key)) {
                 Some(value) => value,
                 None => Value::Array(vec![Value::Object(members)]),
             }

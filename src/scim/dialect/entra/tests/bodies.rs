@@ -1,6 +1,7 @@
 //! Bodies of POST and PUT.
 
 use crate::scim::dialect;
+use crate::scim::dialect::entra;
 use crate::scim::dialect::entra::tests::ENT;
 use crate::scim::resource::parse::parse;
 use crate::scim::schema::Profile;
@@ -60,5 +61,51 @@ fn a_manager_in_a_body_comes_in_every_form() {
         let mut body = json!({ENT: {"manager": sent}});
         dialect::body(&mut body, &registry, ResourceKind::User, &mut Vec::new());
         assert_eq!(body, json!({ENT: {"manager": rewritten}}), "{sent}");
+    }
+}
+
+#[test]
+fn a_manager_may_stand_beside_the_core_attributes() {
+    let lower = ENT.to_lowercase();
+    for (sent, rewritten, notes) in [
+        (
+            json!({"title": "A", "manager": "u-1"}),
+            json!({"title": "A", ENT: {"manager": {"value": "u-1"}}}),
+            vec![entra::BARE_MANAGER, entra::PLAIN_VALUE],
+        ),
+        (
+            json!({"Manager": {"value": "u-1"}, lower.as_str(): {"department": "D"}}),
+            json!({lower.as_str(): {"department": "D", "manager": {"value": "u-1"}}}),
+            vec![entra::BARE_MANAGER],
+        ),
+        (
+            json!({"manager": [{"$ref": null, "value": "u-1"}], ENT: null}),
+            json!({ENT: {"manager": {"$ref": null, "value": "u-1"}}}),
+            vec![entra::BARE_MANAGER, entra::WRAPPED_VALUE],
+        ),
+        // What stands in its place goes first.
+        (
+            json!({"manager": "u-1", ENT: {"MANAGER": {"value": "u-2"}}}),
+            json!({ENT: {"MANAGER": {"value": "u-2"}}}),
+            vec![],
+        ),
+        (json!({"manager": null}), json!({}), vec![]),
+    ] {
+        let mut body = sent.clone();
+        let mut found = Vec::new();
+        let registry = Registry::new(Profile::Entra, false);
+        dialect::body(&mut body, &registry, ResourceKind::User, &mut found);
+        let found: Vec<_> = found.into_iter().map(|note| note.code).collect();
+        assert_eq!((body, found), (rewritten, notes), "{sent}");
+        // Elsewhere, and for groups, it is one more name that nobody knows.
+        for (profile, kind) in [
+            (Profile::Strict, ResourceKind::User),
+            (Profile::Entra, ResourceKind::Group),
+        ] {
+            let registry = Registry::new(profile, false);
+            let mut body = json!({"manager": "u-1"});
+            dialect::body(&mut body, &registry, kind, &mut Vec::new());
+            assert_eq!(body, json!({"manager": "u-1"}));
+        }
     }
 }

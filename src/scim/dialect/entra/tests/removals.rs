@@ -5,8 +5,10 @@ use serde_json::json;
 use crate::scim::dialect::entra;
 use crate::scim::dialect::entra::tests::ENT;
 use crate::scim::dialect::entra::tests::check;
+use crate::scim::dialect::entra::tests::check_differs;
 use crate::scim::dialect::entra::tests::check_user;
 use crate::scim::dialect::entra::tests::patched;
+use crate::scim::patch::LABELS_DROPPED;
 use crate::scim::schema::Profile;
 use crate::scim::schema::ResourceKind;
 
@@ -17,6 +19,20 @@ fn a_manager_is_removed_in_every_form() {
         json!({ENT: {"manager": {"value": "u-1", "$ref": "../Users/u-1"}, "department": "D"}});
     let after = json!({ENT: {"department": "D"}});
     let filtered = format!("{path}[value eq \"u-1\"]");
+    check_differs(vec![
+        (
+            before.clone(),
+            json!({"op": "replace", "value": {ENT: {"manager": {"value": ""}}}}),
+            after.clone(),
+            vec![entra::EMPTY_CLEARS],
+        ),
+        (
+            before.clone(),
+            json!({"op": "replace", "path": path, "value": {"Value": ""}}),
+            after.clone(),
+            vec![entra::EMPTY_CLEARS],
+        ),
+    ]);
     check_user(vec![
         (
             before.clone(),
@@ -34,7 +50,52 @@ fn a_manager_is_removed_in_every_form() {
             before.clone(),
             json!({"op": "Add", "path": path, "value": null}),
             after.clone(),
-            vec![entra::OP_CASE],
+            vec![entra::OP_CASE, entra::NULL_CLEARS],
+        ),
+        (
+            before.clone(),
+            json!({"op": "replace", "path": "manager", "value": ""}),
+            after.clone(),
+            vec![entra::BARE_MANAGER, entra::EMPTY_CLEARS],
+        ),
+        (
+            before.clone(),
+            json!({"op": "replace", "value": {"manager": null}}),
+            after.clone(),
+            vec![entra::BARE_MANAGER],
+        ),
+        (
+            before.clone(),
+            json!({"op": "replace", "value": {path.as_str(): ""}}),
+            after.clone(),
+            vec![entra::PATH_KEYS, entra::EMPTY_CLEARS],
+        ),
+        (
+            before.clone(),
+            json!({"op": "replace", "path": "manager[value eq \"u-1\"]", "value": ""}),
+            after.clone(),
+            vec![
+                entra::BARE_MANAGER,
+                entra::EMPTY_CLEARS,
+                entra::SINGLE_FILTER,
+            ],
+        ),
+        (
+            before.clone(),
+            json!({"op": "remove", "path": "manager[value eq \"u-1\"].value"}),
+            after.clone(),
+            vec![entra::BARE_MANAGER, entra::SINGLE_FILTER],
+        ),
+        (
+            before.clone(),
+            json!({"op": "remove", "path": "manager[value eq u-1]", "value": "u-1"}),
+            after.clone(),
+            vec![
+                entra::BARE_MANAGER,
+                entra::FILTER_UNQUOTED,
+                entra::SINGLE_FILTER,
+                entra::REMOVE_VALUE,
+            ],
         ),
         (
             before.clone(),
@@ -141,25 +202,28 @@ fn an_empty_string_clears() {
 fn an_element_that_lost_its_value_goes() {
     let before = json!({"emails": [{"type": "work", "value": "a", "primary": true}, {"type": "home", "value": "b"}]});
     let path = "emails[type eq \"work\"].value";
-    for (profile, operation, after) in [
+    for (profile, operation, after, notes) in [
         (
             Profile::Entra,
             json!({"op": "remove", "path": path}),
             json!([{"type": "home", "value": "b"}]),
+            vec![LABELS_DROPPED],
         ),
         (
             Profile::Entra,
             json!({"op": "replace", "path": path, "value": null}),
             json!([{"type": "home", "value": "b"}]),
+            vec![LABELS_DROPPED],
         ),
         (
             Profile::Strict,
             json!({"op": "remove", "path": path}),
             json!([{"type": "work", "primary": true}, {"type": "home", "value": "b"}]),
+            vec![],
         ),
     ] {
         let found = patched(profile, ResourceKind::User, &before, &json!([operation]));
-        assert_eq!(found, Ok((json!({"emails": after}), vec![])), "{operation}");
+        assert_eq!(found, Ok((json!({"emails": after}), notes)), "{operation}");
     }
     // Not before the last operation: another one may give it a new value in the same place.
     let operations = json!([
@@ -260,7 +324,7 @@ fn a_removal_names_what_to_remove() {
             json!({"emails": [{"value": "a", "type": "work"}]}),
             json!({"op": "remove", "path": "emails[type eq \"work\"].value", "value": "b"}),
             json!({}),
-            vec![entra::REMOVE_VALUE],
+            vec![entra::REMOVE_VALUE, LABELS_DROPPED],
         ),
         (
             json!({"title": "A"}),
