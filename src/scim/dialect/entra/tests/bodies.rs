@@ -3,6 +3,7 @@
 use crate::scim::dialect;
 use crate::scim::dialect::entra;
 use crate::scim::dialect::entra::tests::ENT;
+use crate::scim::members::Member;
 use crate::scim::resource::parse::parse;
 use crate::scim::schema::Profile;
 use crate::scim::schema::ResourceKind;
@@ -106,6 +107,38 @@ fn a_manager_may_stand_beside_the_core_attributes() {
             let mut body = json!({"manager": "u-1"});
             dialect::body(&mut body, &registry, kind, &mut Vec::new());
             assert_eq!(body, json!({"manager": "u-1"}));
+        }
+    }
+}
+
+#[test]
+fn members_of_a_new_group_come_in_every_form() {
+    for (sent, members, strict) in [
+        (
+            json!([{"$ref": null, "value": "u-1"}, {"value": "u-2", "display": "Ida", "name": "Ida"}]),
+            json!([{"value": "u-1"}, {"value": "u-2"}]),
+            true,
+        ),
+        (
+            json!(["u-1", {"Value": "u-2", "type": "User"}]),
+            json!([{"value": "u-1"}, {"value": "u-2", "type": "User"}]),
+            false,
+        ),
+        (json!([]), json!([]), true),
+        (json!(null), json!([]), true),
+    ] {
+        for profile in [Profile::Entra, Profile::Strict] {
+            let registry = Registry::new(profile, false);
+            let mut body = json!({"schemas": [core::GROUP], "displayName": "G", "members": sent});
+            dialect::body(&mut body, &registry, ResourceKind::Group, &mut Vec::new());
+            let group = parse(body, &registry, ResourceKind::Group, &mut Vec::new());
+            let found = group.map(|mut group| group.take_members().unwrap_or_default());
+            if profile == Profile::Entra || strict {
+                let expected = members.as_array().unwrap().iter().map(Member::of).collect();
+                assert_eq!(found, Ok(expected), "{sent} {profile:?}");
+            } else {
+                assert!(found.is_err(), "{sent}");
+            }
         }
     }
 }
