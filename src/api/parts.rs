@@ -53,7 +53,8 @@ impl Parts {
     pub fn members(&mut self, members: Vec<MemberOf>) {
         self.members = self.members.saturating_add(members.len());
         let text = std::mem::take(&mut self.text);
-        self.parts.extend([Part::Text(text), Part::Members(members)]);
+        self.parts
+            .extend([Part::Text(text), Part::Members(members)]);
     }
 
     /// The answer that lists what was written: `count` resources of `total`, the first of them being
@@ -143,7 +144,9 @@ impl Iterator for Pieces {
             Part::Members(members) => members,
         };
         let mut piece = Vec::new();
-        let until = members.len().min(self.written.saturating_add(PIECE_MEMBERS));
+        let until = members
+            .len()
+            .min(self.written.saturating_add(PIECE_MEMBERS));
         let next = members.get(self.written..until).unwrap_or_default();
         self.writer.write(&mut piece, next);
         self.written = until;

@@ -96,7 +96,9 @@ impl View<'_> {
         project(&mut tree, self.projection, registry, kind);
         serde_json::to_writer(&mut out.text, &tree).map_err(|error| not_printed(&error))?;
         match stored.memberships {
-            Memberships::Members(members) if !members.is_empty() => self.write_members(out, &members),
+            Memberships::Members(members) if !members.is_empty() => {
+                self.write_members(out, &members)
+            }
             Memberships::Members(_) | Memberships::Groups(_) | Memberships::Unread => Ok(()),
         }
     }

@@ -144,7 +144,8 @@ impl Directory {
     ) -> Vec<ResourceId> {
         // A group that has changed meanwhile is refused by its revision, and comes again.
         let members = self.store.members(self.row.id, group, revision);
-        let mut members: Vec<MemberOf> = members.unwrap_or_default().iter().map(member_of).collect();
+        let mut members: Vec<MemberOf> =
+            members.unwrap_or_default().iter().map(member_of).collect();
         let added = before.iter().flat_map(|step| match step {
             change::MemberStep::Add(ids) | change::MemberStep::Set(ids) => ids.as_slice(),
             change::MemberStep::Remove(_) | change::MemberStep::Leave(_) => &[],
@@ -277,7 +278,9 @@ fn ids(
     };
     if refused {
         let values = strange.into_iter().take(NAMED_MAX);
-        let values = values.map(|value| format!("\"{}\"", shortened(value))).collect();
+        let values = values
+            .map(|value| format!("\"{}\"", shortened(value)))
+            .collect();
         return Err(DirectoryError::UnknownMembers { values });
     }
     for value in strange {

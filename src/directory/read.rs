@@ -98,9 +98,7 @@ impl Directory {
         mut stored: Stored,
     ) -> Option<Stored> {
         stored.memberships = match kind {
-            ResourceKind::User => {
-                Memberships::Groups(self.store.groups_of(self.row.id, stored.id))
-            }
+            ResourceKind::User => Memberships::Groups(self.store.groups_of(self.row.id, stored.id)),
             ResourceKind::Group => {
                 let (id, revision) = (stored.id, stored.revision);
                 Memberships::Members(self.store.members(self.row.id, id, revision)?)

@@ -77,9 +77,9 @@ impl Search {
     /// A search for resources of `kind` that match `filter`, below the Tenant URL `base`. What is
     /// found has no memberships.
     pub fn new(kind: ResourceKind, filter: Option<Filter>, base: String) -> Self {
-        let mention = filter.as_ref().map_or(Mention::None, |filter| {
-            filter.mentions(kind.memberships())
-        });
+        let mention = filter
+            .as_ref()
+            .map_or(Mention::None, |filter| filter.mentions(kind.memberships()));
         let filter = filter.map(|filter| {
             let plan = Plan::of(&filter);
             (filter, plan)

@@ -254,10 +254,7 @@ impl Directory {
     ) -> Result<Written, DirectoryError> {
         match (error, submitted.again) {
             // Somebody was faster.
-            (
-                Some(CommitError::Rejected(Reject::Changed { .. } | Reject::Stale)),
-                Some(intent),
-            ) => {
+            (Some(CommitError::Rejected(Reject::Changed { .. } | Reject::Stale)), Some(intent)) => {
                 self.finish(intent, act)
             }
             (error, _) => {
