@@ -5,6 +5,10 @@ use std::borrow::Cow;
 use crate::scim::schema::ResourceKind;
 use crate::telemetry::metrics::Route;
 
+/// Query keys that Entra's administrators append to the Tenant URL to choose a PATCH dialect. Both dialects are always
+/// understood, so the keys mean nothing here.
+const FLAGS: [&str; 2] = ["aadOptscim062020", "AzureAdScimPatch2017"];
+
 /// HTTP methods that SCIM uses (RFC 7644 §3.2), `HEAD` and `OPTIONS` beside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -184,6 +188,18 @@ impl Target {
     }
 }
 
+/// The flag that a parameter of the query holds in its middle, where the rest of a URL was appended to it or it to the rest:
+/// `?aadOptscim062020/Users?filter=…`. What it swallowed cannot be guessed, and without its filter a query finds everybody.
+pub fn misplaced_flag(name: &str, value: &str) -> Option<&'static str> {
+    let key = name.split(['/', '?']).next().unwrap_or_default();
+    let goes_on = key.len() < name.len() || value.contains(['/', '?']);
+    let appended = value.rsplit_once('?').map(|(_, last)| last);
+    FLAGS.into_iter().find(|flag| {
+        (goes_on && flag.eq_ignore_ascii_case(key))
+            || appended.is_some_and(|last| flag.eq_ignore_ascii_case(last))
+    })
+}
+
 /// Whether a path segment looks like a protocol version: `v` and digits (RFC 7644 §3.13).
 fn is_version(segment: &str) -> bool {
     segment
@@ -197,6 +213,7 @@ mod tests {
 
     use crate::api::route::Place;
     use crate::api::route::Target;
+    use crate::api::route::misplaced_flag;
     use crate::scim::schema::ResourceKind;
 
     /// The path's segments as the listener hands them over.
@@ -215,6 +232,29 @@ mod tests {
             panic!("not SCIM")
         };
         assert_eq!((directory, rest.len()), ("entra", 2));
+    }
+
+    #[test]
+    fn a_flag_with_the_rest_of_a_url_is_seen() {
+        let (new, old) = (Some("aadOptscim062020"), Some("AzureAdScimPatch2017"));
+        for (name, value, expected) in [
+            ("aadOptscim062020", "", None),
+            ("aadOptscim062020", "true", None),
+            ("AzureAdScimPatch2017", "", None),
+            ("filter", "displayName eq \"aadOptscim062020\"", None),
+            ("filter", "meta.location eq \"https://a/Users/1\"", None),
+            ("x", "/Users?filter", None),
+            ("aadOptscim0620201/Users", "", None),
+            ("aadOptscim062020/Users", "", new),
+            ("AADOPTSCIM062020/Users?filter", "id pr", new),
+            ("aadOptscim062020?filter", "id pr", new),
+            ("aadOptscim062020", "true/Users", new),
+            ("azureadscimpatch2017", "1?filter=id pr", old),
+            ("filter", "userName eq a?aadOptscim062020", new),
+            ("excludedAttributes", "members?AzureAdScimPatch2017", old),
+        ] {
+            assert_eq!(misplaced_flag(name, value), expected, "{name}={value}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::api::reply::Reply;
 use crate::api::resources::View;
 use crate::api::route::Method;
 use crate::api::route::Target;
+use crate::api::route::misplaced_flag;
 use crate::auth::Caller;
 use crate::base::ident::ResourceId;
 use crate::directory::Directory;
@@ -78,6 +79,13 @@ impl Api {
             method,
             parameters,
         };
+        let misplaced = |(name, value): &(String, String)| misplaced_flag(name, value);
+        if let Some(flag) = asked.parameters.iter().find_map(misplaced) {
+            let detail = format!(
+                "the query key {flag} stands in the middle of the URL; take it out of the Tenant URL: both PATCH dialects are understood without it"
+            );
+            return Err(ScimError::new(Condition::BadRequest, detail).into());
+        }
         let nowhere = matches!(asked.target, Target::OtherVersion(_) | Target::Unknown);
         if method == Method::Options && !nowhere {
             let mut reply = Reply::empty(204);
