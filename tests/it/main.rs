@@ -35,6 +35,8 @@ mod operator;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod replay;
