@@ -43,6 +43,8 @@ const VERIFIED: [Column; 6] = [
     column("PROBLEMS", "/problems_found", Show::Plain),
 ];
 
+/// Members that are named at most, of each sort.
+const MEMBERS_NAMED_MAX: usize = 3;
 /// Longest value in a table, in characters.
 const VALUE_CHARS_MAX: usize = 40;
 
@@ -183,6 +185,9 @@ fn summary(item: &Value) -> String {
         _ => return String::new(),
     };
     let parts = members.iter().map(|(name, value)| match value {
+        Value::Object(sides) if name == "members" => memberships(sides),
+        Value::Object(sides) if name == "recreates" => recreated(sides),
+        Value::String(note) if name == "note" => note.clone(),
         Value::Object(sides) if is_change(sides) => {
             let side = |which| sides.get(which).map_or_else(|| "-".to_owned(), short);
             format!("{name}: {} → {}", side("old"), side("new"))
@@ -190,6 +195,30 @@ fn summary(item: &Value) -> String {
         value => format!("{name}: {}", short(value)),
     });
     parts.collect::<Vec<_>>().join("; ")
+}
+
+/// Who came into a group, and who went.
+fn memberships(sides: &Map<String, Value>) -> String {
+    let side = |name: &str| {
+        let ids = sides.get(name).and_then(Value::as_array);
+        let ids = ids.map(Vec::as_slice).unwrap_or_default();
+        let mut texts: Vec<&str> = ids.iter().filter_map(Value::as_str).collect();
+        let more = texts.len().saturating_sub(MEMBERS_NAMED_MAX);
+        texts.truncate(MEMBERS_NAMED_MAX);
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!texts.is_empty()).then(|| format!("{name} {}{more}", texts.join(", ")))
+    };
+    let sides = [side("added"), side("removed")].into_iter().flatten();
+    format!("members: {}", sides.collect::<Vec<_>>().join(", "))
+}
+
+/// Which deleted resource a new one is again.
+fn recreated(old: &Map<String, Value>) -> String {
+    let text = |name| old.get(name).and_then(Value::as_str).unwrap_or("-");
+    format!("was {} before, deleted {}", text("id"), text("deleted"))
 }
 
 /// Whether this is an old value beside a new one.

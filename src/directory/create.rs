@@ -1,23 +1,30 @@
 //! POST: a new resource (RFC 7644 §3.3).
 
 use serde_json::Value;
+use serde_json::json;
 
 use crate::audit::history::Action;
+use crate::base::ident::ResourceId;
 use crate::base::ident::Revision;
 use crate::directory::Act;
 use crate::directory::Directory;
 use crate::directory::Stored;
 use crate::directory::Written;
 use crate::directory::error::DirectoryError;
+use crate::directory::history::RECREATES;
+use crate::directory::intent::Intent;
+use crate::directory::keys;
 use crate::directory::members::Wish;
-use crate::directory::write::Intent;
 use crate::scim::dialect;
 use crate::scim::members::MemberStep;
+use crate::scim::resource::Resource;
 use crate::scim::resource::parse;
 use crate::scim::schema::ResourceKind;
 use crate::store::change::Change;
 use crate::store::change::Expect;
+use crate::store::change::Index;
 use crate::store::change::Transaction;
+use crate::store::row::DeletedRow;
 
 impl Directory {
     /// The intent to create a resource from `body`.
@@ -50,7 +57,13 @@ impl Directory {
             record,
         };
         // The new state stands in the change itself; the history entry need not repeat it.
-        let payload = b"{}".to_vec();
+        let payload = match self.predecessor(&resource) {
+            Some((old, row)) => {
+                let told = json!({"id": old.to_string(), "deleted": row.at.to_string()});
+                json!({ RECREATES: told }).to_string().into_bytes()
+            }
+            None => b"{}".to_vec(),
+        };
         let mut changes = vec![change];
         if let Some(members) = members {
             let steps = vec![MemberStep::Add(members)];
@@ -70,5 +83,15 @@ impl Directory {
             notes,
         };
         Ok(Intent::put(kind, transaction, written))
+    }
+
+    /// The deleted resource that comes again in this one, by its name or else by what its source
+    /// calls it: a new id, and the history tells of the old one.
+    fn predecessor(&self, resource: &Resource) -> Option<(ResourceId, DeletedRow)> {
+        let mut names = keys::names(resource);
+        names.sort_by_key(|(index, _name)| *index == Index::ExternalId);
+        let kind = resource.kind();
+        let mut names = names.iter();
+        names.find_map(|(index, name)| self.store.deleted_by(self.row.id, kind, *index, name))
     }
 }

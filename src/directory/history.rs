@@ -5,6 +5,15 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::scim::resource::Resource;
+use crate::scim::text::fold;
+
+/// The member of a payload that names the deleted resource that comes again in a new one: its `id`
+/// and when it was `deleted`.
+pub const RECREATES: &str = "recreates";
+/// The member of a payload that says in words what a change means.
+pub const NOTE: &str = "note";
+/// Hexadecimal digits that Entra puts before the name of somebody who is deleted there: an object id.
+const OBJECT_ID_DIGITS: usize = 32;
 
 /// The payload of an update: `{"attribute": {"old": …, "new": …}}`, one member for each top-level
 /// attribute that differs. A side that is unassigned is left out; of a complex attribute or an
@@ -28,7 +37,28 @@ pub fn difference(old: &Resource, new: &Resource) -> Vec<u8> {
             changes.insert(name.clone(), json!({ "old": before }));
         }
     }
+    if let Some(note) = note(old, new) {
+        changes.insert(NOTE.to_owned(), Value::from(note));
+    }
     Value::Object(changes).to_string().into_bytes()
+}
+
+/// What a change of `userName` means when Entra makes it: it frees the name of somebody who is
+/// deleted there by putting the object id before it, and takes it back when that is undone.
+fn note(old: &Resource, new: &Resource) -> Option<&'static str> {
+    let (before, after) = (old.text("userName")?, new.text("userName")?);
+    if is_freed(after, before) {
+        return Some("deleted in Entra ID for now: the name is free for somebody else");
+    }
+    is_freed(before, after).then_some("restored in Entra ID: the name is back")
+}
+
+/// Whether a name is another one with an object id before it.
+fn is_freed(long: &str, short: &str) -> bool {
+    let parts = long.split_at_checked(OBJECT_ID_DIGITS);
+    parts.is_some_and(|(id, rest)| {
+        id.bytes().all(|digit| digit.is_ascii_hexdigit()) && fold(rest) == fold(short)
+    })
 }
 
 /// A value without the members that `other` has alike.
@@ -93,6 +123,36 @@ mod tests {
                 json!({urn: {"department": "Tools", "costCenter": "7"}}),
                 json!({urn: {"department": "Tools"}}),
                 json!({urn: {"old": {"costCenter": "7"}, "new": {}}}),
+            ),
+            (
+                json!({"userName": "Mara@b.example"}),
+                json!({"userName": "3f0a3f0a3f0a3f0a3f0a3f0a3f0a3f9cmara@b.example"}),
+                json!({
+                    "userName": {
+                        "old": "Mara@b.example",
+                        "new": "3f0a3f0a3f0a3f0a3f0a3f0a3f0a3f9cmara@b.example",
+                    },
+                    "note": "deleted in Entra ID for now: the name is free for somebody else",
+                }),
+            ),
+            (
+                json!({"userName": "3f0a3f0a3f0a3f0a3f0a3f0a3f0a3f9cmara@b.example"}),
+                json!({"userName": "mara@b.example"}),
+                json!({
+                    "userName": {
+                        "old": "3f0a3f0a3f0a3f0a3f0a3f0a3f0a3f9cmara@b.example",
+                        "new": "mara@b.example",
+                    },
+                    "note": "restored in Entra ID: the name is back",
+                }),
+            ),
+            (
+                json!({"userName": "3f0a3f0a3f0a3f0a3f0a3f0a3f0a3f9cmara@b.example"}),
+                json!({"userName": "ines@b.example"}),
+                json!({"userName": {
+                    "old": "3f0a3f0a3f0a3f0a3f0a3f0a3f0a3f9cmara@b.example",
+                    "new": "ines@b.example",
+                }}),
             ),
             (
                 json!({"emails": [{"value": "a@b.example", "type": "work"}]}),

@@ -52,6 +52,17 @@ pub fn keys(resource: &Resource) -> Vec<(Index, Box<str>)> {
     keys
 }
 
+/// By which keys somebody who comes again is known: his name, and what his source calls him.
+pub fn names(resource: &Resource) -> Vec<(Index, Box<str>)> {
+    let name = match resource.kind() {
+        ResourceKind::User => Index::UserName,
+        ResourceKind::Group => Index::DisplayName,
+    };
+    let mut keys = keys(resource);
+    keys.retain(|(index, _key)| *index == name || *index == Index::ExternalId);
+    keys
+}
+
 /// What a resource is called by those that refer to it: a group, in the `groups` of its members
 /// (RFC 7643 §4.1.2).
 pub fn label(resource: &Resource) -> Option<Box<str>> {

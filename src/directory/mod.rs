@@ -9,6 +9,7 @@ pub mod create;
 pub mod delete;
 pub mod error;
 mod history;
+pub mod intent;
 pub mod keys;
 pub mod members;
 pub mod patch;

@@ -16,6 +16,14 @@ use crate::directory::Directory;
 use crate::directory::Stored;
 use crate::directory::Written;
 use crate::directory::error::DirectoryError;
+use crate::directory::intent::Begun;
+use crate::directory::intent::Decision;
+use crate::directory::intent::Intent;
+use crate::directory::intent::Judge;
+use crate::directory::intent::Prepared;
+use crate::directory::intent::Submitted;
+use crate::directory::intent::Task;
+use crate::directory::intent::What;
 use crate::directory::keys;
 use crate::directory::members;
 use crate::directory::members::Wish;
@@ -50,153 +58,6 @@ const PROMPT_GROUPS_MAX: usize = 16;
 /// Up to so many bytes a resource, or what is to become of it, is dealt with on a thread that must
 /// not wait: some tens of microseconds. Nearly every user is smaller.
 pub const PROMPT_BYTES_MAX: usize = 16 << 10;
-
-/// What a use case wants to happen to a resource it has read.
-pub enum Decision {
-    /// Nothing: it already is as asked.
-    Keep,
-    /// The new state, and the history payload.
-    Put(Resource, Vec<u8>),
-    /// It is to go; the history payload.
-    Delete(Vec<u8>),
-}
-
-/// A use case's judgement of a resource: run once for each attempt.
-pub type Judge =
-    dyn Fn(&Resource, &mut Vec<Note>) -> Result<Decision, DirectoryError> + Send + Sync;
-
-/// A transaction and the answer to give once it is durable.
-struct Prepared {
-    /// What to commit; `None` when nothing changes.
-    transaction: Option<Transaction>,
-    /// The answer.
-    written: Written,
-}
-
-/// A write that was understood and not begun.
-pub struct Intent {
-    /// What it is about.
-    kind: ResourceKind,
-    /// What is to be done.
-    what: What,
-    /// What was tolerated in the request.
-    notes: Vec<Note>,
-}
-
-/// What an [`Intent`] is to do.
-enum What {
-    /// To commit this, which depends on nothing that can change meanwhile.
-    Put(Box<(Transaction, Written)>),
-    /// To change a resource as it then is, and its members as is wished.
-    Change(ResourceId, Arc<Judge>, Option<Arc<Wish>>),
-    /// To delete a resource as it then is.
-    Delete(ResourceId, Arc<Judge>),
-}
-
-/// What a write does to a resource that it reads first.
-#[derive(Clone, Copy)]
-struct Task<'a> {
-    /// The kind of the resource.
-    kind: ResourceKind,
-    /// The resource.
-    id: ResourceId,
-    /// What becomes of it.
-    judge: &'a Judge,
-    /// What becomes of its members.
-    wish: Option<&'a Wish>,
-}
-
-/// How far [`Directory::begin`] got.
-pub enum Begun {
-    /// There was nothing to commit.
-    Done(Written),
-    /// The commit thread has it.
-    Submitted(Submitted),
-    /// Not at all: it takes longer than a thread that must not wait may take.
-    NotPromptly(Intent),
-}
-
-/// A write on its way to the disk.
-pub struct Submitted {
-    /// What it is about.
-    kind: ResourceKind,
-    /// The answer once it is durable.
-    written: Written,
-    /// The same once more, should somebody be faster.
-    again: Option<Intent>,
-}
-
-impl Submitted {
-    /// The answer, now that it is durable.
-    pub fn acknowledged(self, committed: &Committed) -> Written {
-        let mut written = self.written;
-        members::decided(&mut written, committed);
-        if let Some(mut intent) = self.again {
-            written.notes.append(&mut intent.notes);
-        }
-        written
-    }
-}
-
-impl Intent {
-    /// To commit `transaction` and answer `written`.
-    pub(in crate::directory) fn put(
-        kind: ResourceKind,
-        transaction: Transaction,
-        written: Written,
-    ) -> Self {
-        Self {
-            kind,
-            what: What::Put(Box::new((transaction, written))),
-            notes: Vec::new(),
-        }
-    }
-
-    /// To change the resource `id` as `judge` decides, and its members as is wished.
-    pub(in crate::directory) fn change(
-        kind: ResourceKind,
-        id: ResourceId,
-        judge: Arc<Judge>,
-        wish: Option<Wish>,
-        notes: Vec<Note>,
-    ) -> Self {
-        Self {
-            kind,
-            what: What::Change(id, judge, wish.map(Arc::new)),
-            notes,
-        }
-    }
-
-    /// To delete the resource `id`, of which `judge` says what to remember.
-    pub(in crate::directory) fn deletion(
-        kind: ResourceKind,
-        id: ResourceId,
-        judge: Arc<Judge>,
-    ) -> Self {
-        Self {
-            kind,
-            what: What::Delete(id, judge),
-            notes: Vec::new(),
-        }
-    }
-}
-
-impl Intent {
-    /// What it does to a resource that it reads first; nothing when it needs none.
-    fn task(&self) -> Option<Task<'_>> {
-        let (id, judge, wish) = match &self.what {
-            What::Put(_) => return None,
-            What::Change(id, judge, wish) => (*id, judge, wish.as_deref()),
-            What::Delete(id, judge) => (*id, judge, None),
-        };
-        Some(Task {
-            kind: self.kind,
-            id,
-            judge: &**judge,
-            wish,
-        })
-    }
-}
 
 impl Directory {
     /// Begins a write without waiting for anything. `then` is told what came of it, unless it is
@@ -431,6 +292,7 @@ impl Directory {
                     kind,
                     id,
                     expect,
+                    names: keys::names(&resource),
                 });
                 (Action::Deleted, payload, Stored::new(id, record))
             }

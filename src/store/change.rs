@@ -205,6 +205,8 @@ pub enum Change {
         id: ResourceId,
         /// The condition.
         expect: Expect,
+        /// What it is called, as indexes want it: by this one who comes again is known.
+        names: Vec<(Index, Box<str>)>,
     },
     /// Forgets a deleted resource for ever, with the memberships that it had.
     Forget {

@@ -18,6 +18,7 @@ use crate::store::cell::Counter;
 use crate::store::cell::Key;
 use crate::store::cell::Mark;
 use crate::store::cell::Op;
+use crate::store::change::Index;
 use crate::store::edges::Edges;
 use crate::store::index::Indexes;
 use crate::store::index::Loader;
@@ -48,7 +49,7 @@ pub(in crate::store) struct Pending {
 }
 
 /// What is left of a deleted resource.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::store) struct DeletedHeld {
     /// The row.
     pub row: DeletedRow,
@@ -87,6 +88,8 @@ pub(in crate::store) struct Directory {
     pub labels: HashMap<ResourceId, Arc<str>>,
     /// What is left of deleted resources.
     pub deleted: BTreeMap<ResourceId, DeletedHeld>,
+    /// The same by what they were called, the latest of those that were called the same.
+    pub deleted_names: BTreeMap<(ResourceKind, Index, Box<str>), ResourceId>,
 }
 
 impl Directory {
@@ -101,6 +104,7 @@ impl Directory {
             pending_members: HashMap::new(),
             labels: HashMap::new(),
             deleted: BTreeMap::new(),
+            deleted_names: BTreeMap::new(),
         }
     }
 
@@ -215,7 +219,8 @@ impl Memory {
                 left,
             } => {
                 ops.push(self.delete_resource(*directory, *kind, *id));
-                ops.extend(left.map(|left| self.put_deleted(*directory, *id, left)));
+                let left = left.as_ref();
+                ops.extend(left.map(|left| self.put_deleted(*directory, *id, left.clone())));
             }
             Made::Members {
                 directory,

@@ -7,6 +7,7 @@ use crate::base::ident::DirectoryId;
 use crate::base::ident::ResourceId;
 use crate::base::ident::Revision;
 use crate::scim::schema::ResourceKind;
+use crate::store::change::Index;
 use crate::store::memory::Directory;
 use crate::store::record::Record;
 use crate::store::row::DeletedRow;
@@ -194,7 +195,21 @@ impl View {
 
     /// What is left of a deleted resource, until nobody can restore it any more.
     pub fn deleted(&self, directory: DirectoryId, id: ResourceId) -> Option<DeletedRow> {
-        self.in_directory(directory, |found| Some(found.deleted.get(&id)?.row))
+        self.in_directory(directory, |found| Some(found.deleted.get(&id)?.row.clone()))
+    }
+
+    /// The resource that was called so and was deleted last, until nobody can restore it any more.
+    pub fn deleted_by(
+        &self,
+        directory: DirectoryId,
+        kind: ResourceKind,
+        index: Index,
+        name: &str,
+    ) -> Option<(ResourceId, DeletedRow)> {
+        self.in_directory(directory, |found| {
+            let id = *found.deleted_names.get(&(kind, index, name.into()))?;
+            Some((id, found.deleted.get(&id)?.row.clone()))
+        })
     }
 
     /// Up to `count` resources of a directory that were deleted before `at`.
@@ -209,7 +224,7 @@ impl View {
             let expired = expired.filter(|(_id, held)| held.row.at < at).take(count);
             let expired = expired.map(|(id, held)| Expired {
                 id: *id,
-                row: held.row,
+                row: held.row.clone(),
                 memberships: found.edges.hidden_of(*id),
             });
             Some(expired.collect())

@@ -11,6 +11,7 @@ use crate::base::ident::Revision;
 use crate::base::ident::TokenId;
 use crate::scim::schema::Profile;
 use crate::scim::schema::ResourceKind;
+use crate::store::change::Index;
 
 /// Version of the bytes of a row.
 const VERSION: u8 = 1;
@@ -88,7 +89,7 @@ pub(in crate::store) fn kind(input: &mut Input<'_>) -> Result<ResourceKind, BadB
 }
 
 /// What is left of a deleted resource until nobody can restore it any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletedRow {
     /// What it was.
     pub kind: ResourceKind,
@@ -98,6 +99,8 @@ pub struct DeletedRow {
     pub revision: Revision,
     /// The history entry that tells of it and holds what it was; 0 when there is none.
     pub history: u64,
+    /// What it was called, as indexes want it: by this one who comes again is known.
+    pub names: Vec<(Index, Box<str>)>,
 }
 
 impl DeletedRow {
@@ -109,6 +112,11 @@ impl DeletedRow {
         bytes::put_time(&mut out, self.at);
         bytes::put_u64(&mut out, self.revision.0);
         bytes::put_u64(&mut out, self.history);
+        bytes::put_count(&mut out, self.names.len());
+        for (index, name) in &self.names {
+            bytes::put_u8(&mut out, index.tag());
+            bytes::put_text(&mut out, name);
+        }
         out
     }
 
@@ -123,6 +131,12 @@ impl DeletedRow {
             at: input.time()?,
             revision: Revision(input.u64()?),
             history: input.u64()?,
+            names: (0..input.count()?)
+                .map(|_nth| {
+                    let index = Index::of_tag(input.u8()?).ok_or(BadBytes)?;
+                    Ok((index, input.text()?.into()))
+                })
+                .collect::<Result<_, BadBytes>>()?,
         };
         input.end()?;
         Ok(row)
@@ -256,6 +270,9 @@ mod tests {
     use crate::base::ident::Revision;
     use crate::base::ident::TokenId;
     use crate::scim::schema::Profile;
+    use crate::scim::schema::ResourceKind;
+    use crate::store::change::Index;
+    use crate::store::row::DeletedRow;
     use crate::store::row::DirectoryRow;
     use crate::store::row::Scope;
     use crate::store::row::TokenRow;
@@ -276,6 +293,18 @@ mod tests {
         assert_eq!(DirectoryRow::decode(&bytes), Ok(directory));
         for short in 0..bytes.len() {
             assert!(DirectoryRow::decode(&bytes[..short]).is_err(), "{short}");
+        }
+        let deleted = DeletedRow {
+            kind: ResourceKind::Group,
+            at,
+            revision: Revision(4),
+            history: 9,
+            names: vec![(Index::DisplayName, "optics".into())],
+        };
+        let bytes = deleted.encode();
+        assert_eq!(DeletedRow::decode(&bytes), Ok(deleted));
+        for short in 0..bytes.len() {
+            assert!(DeletedRow::decode(&bytes[..short]).is_err(), "{short}");
         }
         for (directory, last_used) in [
             (None, None),

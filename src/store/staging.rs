@@ -293,7 +293,8 @@ impl Attempt<'_> {
                 kind,
                 id,
                 expect,
-            } => self.delete_resource((directory, kind, id), expect),
+                names,
+            } => self.delete_resource((directory, kind, id), expect, names),
             Change::Forget {
                 directory,
                 id,

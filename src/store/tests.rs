@@ -332,6 +332,7 @@ fn rejects_of_resources(directory: DirectoryId) -> Vec<(Change, Reject)> {
         kind: USER,
         id: id(number),
         expect,
+        names: Vec::new(),
     };
     let taken = |by| Reject::Taken {
         index: Index::UserName,
@@ -437,6 +438,7 @@ fn a_later_change_of_a_transaction_sees_the_earlier_ones() {
         kind: USER,
         id: id(number),
         expect: Expect::Exists,
+        names: Vec::new(),
     };
     let first = Expect::Revision(Revision(1));
     let committed = store.commit(plain(vec![

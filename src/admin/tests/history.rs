@@ -38,6 +38,7 @@ fn note(
         kind: ResourceKind::User,
         id,
         expect: Expect::Any,
+        names: Vec::new(),
     };
     let draft = HistoryDraft {
         directory,

@@ -19,6 +19,12 @@ fn a_story_is_a_table_newest_first() {
              "actor": {"kind": "system"}, "request": null, "changes": null},
             {"number": 3, "at": "2026-03-07T11:00:00.000Z", "directory": "entra", "id": "i", "action": "created", "revision": 1,
              "actor": {"kind": "token", "id": "aaaaaaaaab", "label": null}, "request": "0e", "changes": {}},
+            {"number": 2, "at": "2026-03-06T11:00:00.000Z", "directory": "entra", "id": "i", "action": "updated", "revision": 1,
+             "actor": {"kind": "system"}, "request": null,
+             "changes": {"members": {"added": ["a", "b", "c", "d"], "removed": ["e"]}, "note": "so it is"}},
+            {"number": 1, "at": "2026-03-05T11:00:00.000Z", "directory": "entra", "id": "i", "action": "created", "revision": 1,
+             "actor": {"kind": "system"}, "request": null,
+             "changes": {"recreates": {"id": "o", "deleted": "2026-03-01T11:00:00.000Z"}, "members": {"added": ["a"], "removed": []}}},
         ],
         "next": "3",
     }));
@@ -30,6 +36,8 @@ WHEN                      WHAT     WHO                       REQUEST  CHANGES
 2026-03-09T11:00:00.000Z  updated  token aaaaaaaaab (Entra)  0f       active: true → false; title: - → {long}; nickName: \"M\\u001b\" → -
 2026-03-08T11:00:00.000Z  updated  system                    -        (erased)
 2026-03-07T11:00:00.000Z  created  token aaaaaaaaab          0e       -
+2026-03-06T11:00:00.000Z  updated  system                    -        members: added a, b, c and 1 more, removed e; so it is
+2026-03-05T11:00:00.000Z  created  system                    -        was o before, deleted 2026-03-01T11:00:00.000Z; members: added a
 "
     );
     for command in ["user history mara", "group history staff"] {

@@ -23,9 +23,9 @@ use crate::directory::Directory;
 use crate::directory::Written;
 use crate::directory::error::DirectoryError;
 use crate::directory::history;
-use crate::directory::write::Begun;
-use crate::directory::write::Decision;
-use crate::directory::write::Intent;
+use crate::directory::intent::Begun;
+use crate::directory::intent::Decision;
+use crate::directory::intent::Intent;
 use crate::directory::write::PROMPT_BYTES_MAX;
 use crate::scim::patch::PATCH_OP;
 use crate::scim::resource::Resource;
@@ -106,7 +106,7 @@ fn carry_out(
         Begun::Done(written) => Ok((written, "nothing to do")),
         Begun::NotPromptly(intent) => Ok((directory.finish(intent, &act())?, "not promptly")),
         Begun::Submitted(submitted) => match outcome.recv() {
-            Ok(Ok(_)) => Ok((submitted.acknowledged(), "submitted")),
+            Ok(Ok(committed)) => Ok((submitted.acknowledged(&committed), "submitted")),
             untold => {
                 let error = untold.ok().and_then(Result::err);
                 Ok((directory.settle(submitted, &act(), error)?, "settled"))
@@ -138,7 +138,7 @@ fn set_title(directory: &Directory, id: ResourceId, title: &str) -> Intent {
 
 /// An attribute of a resource as readers see it.
 fn text(directory: &Directory, id: ResourceId, name: &str) -> Option<String> {
-    let stored = directory.read(KIND, id).unwrap()?;
+    let stored = directory.read(KIND, id, false).unwrap()?;
     let tree: Value = serde_json::from_slice(stored.body()).unwrap();
     Some(tree.get(name)?.as_str()?.to_owned())
 }
@@ -178,7 +178,7 @@ fn a_write_that_somebody_overtook_is_prepared_again() {
         let payload = history::difference(old, &new);
         Ok(Decision::Put(new, payload))
     };
-    let intent = Intent::change(KIND, id, Arc::new(judge), Vec::new());
+    let intent = Intent::change(KIND, id, Arc::new(judge), None, Vec::new());
     let (written, how) = carry_out(&directory, intent).unwrap();
     assert_eq!((written.stored.revision, how), (Revision(3), "settled"));
     assert_eq!(text(&directory, id, "title").as_deref(), Some("lead"));

@@ -94,7 +94,7 @@ impl Memory {
                 if let Some(directory) = self.directories.get_mut(directory) {
                     let ticket = None;
                     let held = DeletedHeld { row, mark, ticket };
-                    directory.deleted.insert(*id, held);
+                    directory.insert_deleted(*id, held);
                 }
             }
         }

@@ -57,6 +57,31 @@ impl Directory {
         edges.detach(ends, id);
     }
 
+    /// Takes in what is left of a deleted resource.
+    pub(super) fn insert_deleted(&mut self, id: ResourceId, held: DeletedHeld) {
+        for (index, name) in &held.row.names {
+            let name = (held.row.kind, *index, name.clone());
+            let later = self.deleted_names.get(&name);
+            let later = later.and_then(|other| self.deleted.get(other));
+            if later.is_none_or(|later| later.row.at <= held.row.at) {
+                self.deleted_names.insert(name, id);
+            }
+        }
+        self.deleted.insert(id, held);
+    }
+
+    /// Takes out what is left of a deleted resource.
+    fn remove_deleted(&mut self, id: ResourceId) -> Option<DeletedHeld> {
+        let held = self.deleted.remove(&id)?;
+        for (index, name) in &held.row.names {
+            let name = (held.row.kind, *index, name.clone());
+            if self.deleted_names.get(&name) == Some(&id) {
+                self.deleted_names.remove(&name);
+            }
+        }
+        Some(held)
+    }
+
     /// Takes in memberships out of the state.
     pub(super) fn load_members(&mut self, memberships: Vec<(ResourceId, ResourceId)>) {
         let (edges, ends) = self.edges_mut();
@@ -116,14 +141,13 @@ impl Memory {
         let ticket = self.tickets;
         let key = Key::Deleted(directory, id);
         let directory = self.directories.get_mut(&directory);
-        let deleted = directory.map(|directory| &mut directory.deleted);
-        let was = deleted.as_ref().and_then(|deleted| deleted.get(&id));
+        let was = directory.as_ref().and_then(|found| found.deleted.get(&id));
         let mut mark = was.map(|held| held.mark);
         let mut op = put(key, &mut mark, row.encode().into());
         op.ticket = ticket;
-        if let (Some(deleted), Some(mark)) = (deleted, mark) {
+        if let (Some(directory), Some(mark)) = (directory, mark) {
             let ticket = Some(ticket);
-            deleted.insert(id, DeletedHeld { row, mark, ticket });
+            directory.insert_deleted(id, DeletedHeld { row, mark, ticket });
         }
         op
     }
@@ -139,7 +163,7 @@ impl Memory {
         let found = self.directories.get_mut(&directory);
         let mut removed = None;
         if let Some(found) = found {
-            removed = found.deleted.remove(&id);
+            removed = found.remove_deleted(id);
             for (group, member) in memberships {
                 let (edges, ends) = found.edges_mut();
                 edges.remove(ends, *group, *member);

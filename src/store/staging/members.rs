@@ -8,6 +8,7 @@ use crate::base::ident::ResourceId;
 use crate::scim::schema::ResourceKind;
 use crate::store::change::AsRead;
 use crate::store::change::Expect;
+use crate::store::change::Index;
 use crate::store::change::MemberStep;
 use crate::store::change::MembersChanged;
 use crate::store::change::Unknown;
@@ -262,6 +263,7 @@ impl Attempt<'_> {
         &mut self,
         resource: ResourceKey,
         expect: Expect,
+        names: Vec<(Index, Box<str>)>,
     ) -> Result<Made, Reject> {
         let (directory, kind, id) = resource;
         self.directory(directory).ok_or(Reject::DirectoryGone)?;
@@ -285,6 +287,7 @@ impl Attempt<'_> {
                 at: self.at,
                 revision: current.revision.next(),
                 history: history.unwrap_or(current.history),
+                names,
             }),
         })
     }

@@ -229,6 +229,7 @@ fn each_history_entry_names_the_one_before_it_of_the_same_resource() {
                 kind: USER,
                 id: id(1),
                 expect: Expect::Any,
+                names: Vec::new(),
             }],
         ),
     ] {

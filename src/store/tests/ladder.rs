@@ -68,6 +68,7 @@ fn filled(dir: &Path) {
         kind: USER,
         id: id(number),
         expect: Expect::Exists,
+        names: Vec::new(),
     });
     store.commit(plain(deletes.collect())).unwrap();
     drop(store);

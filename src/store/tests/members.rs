@@ -207,6 +207,7 @@ fn make(store: &Store, directory: DirectoryId, model: &mut Model, step: &Step) {
                 kind: kind(*number),
                 id: id(*number),
                 expect: Expect::Exists,
+                names: Vec::new(),
             };
             if !model.live.contains_key(number) {
                 assert_eq!(rejected(store.commit(plain(vec![delete]))), Reject::Missing);

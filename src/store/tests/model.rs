@@ -167,6 +167,7 @@ fn make(store: &Store, model: &mut Model, step: &Step) {
                 kind: USER,
                 id: id(*number),
                 expect: Expect::Exists,
+                names: Vec::new(),
             };
             let outcome = store.commit(plain(vec![delete]));
             let there = found.users.remove(number).is_some();

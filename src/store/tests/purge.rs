@@ -155,6 +155,7 @@ fn a_half_applied_transaction_is_gone_on_with_where_it_stopped() {
         kind: USER,
         id: id(n),
         expect: Expect::Exists,
+        names: Vec::new(),
     }));
     store.commit(with_history(directory, changes)).unwrap();
     let expected = store.page(directory, USER, 0, usize::MAX);

@@ -284,6 +284,7 @@ fn what_nobody_has_is_lost_until_it_is_written_or_deleted() {
         kind: USER,
         id: id(4),
         expect: Expect::Exists,
+        names: Vec::new(),
     };
     store.commit(plain(vec![gone])).unwrap();
     assert_eq!((store.lost().len(), store.health().lost), (0, 0));

@@ -1,0 +1,159 @@
+//! Writes that were understood and not done yet: what is to happen, and how far it got.
+
+use std::sync::Arc;
+
+use crate::base::ident::ResourceId;
+use crate::directory::Written;
+use crate::directory::error::DirectoryError;
+use crate::directory::members;
+use crate::directory::members::Wish;
+use crate::scim::resource::Note;
+use crate::scim::resource::Resource;
+use crate::scim::schema::ResourceKind;
+use crate::store::change::Committed;
+use crate::store::change::Transaction;
+
+/// What a use case wants to happen to a resource it has read.
+pub enum Decision {
+    /// Nothing: it already is as asked.
+    Keep,
+    /// The new state, and the history payload.
+    Put(Resource, Vec<u8>),
+    /// It is to go; the history payload.
+    Delete(Vec<u8>),
+}
+
+/// A use case's judgement of a resource: run once for each attempt.
+pub type Judge =
+    dyn Fn(&Resource, &mut Vec<Note>) -> Result<Decision, DirectoryError> + Send + Sync;
+
+/// A transaction and the answer to give once it is durable.
+pub(in crate::directory) struct Prepared {
+    /// What to commit; `None` when nothing changes.
+    pub transaction: Option<Transaction>,
+    /// The answer.
+    pub written: Written,
+}
+
+/// A write that was understood and not begun.
+pub struct Intent {
+    /// What it is about.
+    pub(in crate::directory) kind: ResourceKind,
+    /// What is to be done.
+    pub(in crate::directory) what: What,
+    /// What was tolerated in the request.
+    pub(in crate::directory) notes: Vec<Note>,
+}
+
+/// What an [`Intent`] is to do.
+pub(in crate::directory) enum What {
+    /// To commit this, which depends on nothing that can change meanwhile.
+    Put(Box<(Transaction, Written)>),
+    /// To change a resource as it then is, and its members as is wished.
+    Change(ResourceId, Arc<Judge>, Option<Arc<Wish>>),
+    /// To delete a resource as it then is.
+    Delete(ResourceId, Arc<Judge>),
+}
+
+/// What a write does to a resource that it reads first.
+#[derive(Clone, Copy)]
+pub(in crate::directory) struct Task<'a> {
+    /// The kind of the resource.
+    pub(in crate::directory) kind: ResourceKind,
+    /// The resource.
+    pub(in crate::directory) id: ResourceId,
+    /// What becomes of it.
+    pub(in crate::directory) judge: &'a Judge,
+    /// What becomes of its members.
+    pub(in crate::directory) wish: Option<&'a Wish>,
+}
+
+/// How far [`Directory::begin`] got.
+pub enum Begun {
+    /// There was nothing to commit.
+    Done(Written),
+    /// The commit thread has it.
+    Submitted(Submitted),
+    /// Not at all: it takes longer than a thread that must not wait may take.
+    NotPromptly(Intent),
+}
+
+/// A write on its way to the disk.
+pub struct Submitted {
+    /// What it is about.
+    pub(in crate::directory) kind: ResourceKind,
+    /// The answer once it is durable.
+    pub(in crate::directory) written: Written,
+    /// The same once more, should somebody be faster.
+    pub(in crate::directory) again: Option<Intent>,
+}
+
+impl Submitted {
+    /// The answer, now that it is durable.
+    pub fn acknowledged(self, committed: &Committed) -> Written {
+        let mut written = self.written;
+        members::decided(&mut written, committed);
+        if let Some(mut intent) = self.again {
+            written.notes.append(&mut intent.notes);
+        }
+        written
+    }
+}
+
+impl Intent {
+    /// To commit `transaction` and answer `written`.
+    pub(in crate::directory) fn put(
+        kind: ResourceKind,
+        transaction: Transaction,
+        written: Written,
+    ) -> Self {
+        Self {
+            kind,
+            what: What::Put(Box::new((transaction, written))),
+            notes: Vec::new(),
+        }
+    }
+
+    /// To change the resource `id` as `judge` decides, and its members as is wished.
+    pub(in crate::directory) fn change(
+        kind: ResourceKind,
+        id: ResourceId,
+        judge: Arc<Judge>,
+        wish: Option<Wish>,
+        notes: Vec<Note>,
+    ) -> Self {
+        Self {
+            kind,
+            what: What::Change(id, judge, wish.map(Arc::new)),
+            notes,
+        }
+    }
+
+    /// To delete the resource `id`, of which `judge` says what to remember.
+    pub(in crate::directory) fn deletion(
+        kind: ResourceKind,
+        id: ResourceId,
+        judge: Arc<Judge>,
+    ) -> Self {
+        Self {
+            kind,
+            what: What::Delete(id, judge),
+            notes: Vec::new(),
+        }
+    }
+
+    /// What it does to a resource that it reads first; nothing when it needs none.
+    pub(in crate::directory) fn task(&self) -> Option<Task<'_>> {
+        let (id, judge, wish) = match &self.what {
+            What::Put(_) => return None,
+            What::Change(id, judge, wish) => (*id, judge, wish.as_deref()),
+            What::Delete(id, judge) => (*id, judge, None),
+        };
+        Some(Task {
+            kind: self.kind,
+            id,
+            judge: &**judge,
+            wish,
+        })
+    }
+}
