@@ -47,6 +47,8 @@ pub struct StorageStatus {
     pub users: usize,
     /// Groups in all directories.
     pub groups: usize,
+    /// Memberships in all directories.
+    pub memberships: usize,
     /// The base in use.
     pub base: Option<BaseItem>,
     /// The snapshot of the indexes that the next start can use.
@@ -238,6 +240,7 @@ impl Admin {
             checkpoint_seq: health.checkpoint_seq,
             users: health.users,
             groups: health.groups,
+            memberships: health.memberships,
             damaged_reads: health.damaged_reads,
             repaired: health.repaired,
             repairing: health.repairing,

@@ -160,6 +160,18 @@ impl Admin {
             for kind in [ResourceKind::User, ResourceKind::Group] {
                 self.verify_resources(&directory, kind, repair.then_some(actor), &mut report)?;
             }
+            if !directory.memberships_are_balanced() {
+                report.add(Finding {
+                    code: "index.memberships",
+                    directory: Some(directory.row().name.to_string()),
+                    kind: None,
+                    id: None,
+                    what: "there are memberships that are known at one end only".to_owned(),
+                    fix: "systemctl restart rollcall      (makes all lists anew)".to_owned(),
+                    repairable: false,
+                    repaired: false,
+                });
+            }
         }
         let left = report.found.saturating_sub(report.repaired);
         report.sound = left == 0 && (repair || report.found == 0);
@@ -413,6 +425,11 @@ fn finding(place: Place<'_>, fault: Fault) -> Finding {
                 ..place.finding("index.keys", what, fix)
             }
         }
+        Fault::Lopsided { group, member } => place.finding(
+            "index.membership",
+            format!("the membership of {member} in group {group} is known at one end only"),
+            "systemctl restart rollcall      (makes all lists anew)",
+        ),
         Fault::Unlisted => place.finding(
             "index.unlisted",
             "a list of the indexes does not lead to it".to_owned(),

@@ -151,7 +151,10 @@ impl Lines<'_> {
                 at("/applied_seq"),
                 at("/checkpoint_seq")
             ),
-            "stored": format!("{} users, {} groups", at("/users"), at("/groups")),
+            "stored": format!(
+                "{} users, {} groups, {} memberships",
+                at("/users"), at("/groups"), at("/memberships"),
+            ),
             "log": self.size("/bytes/log"),
             "state": self.state(),
             "base": self.base(),

@@ -136,7 +136,7 @@ macro_rules! duration {
 }
 
 /// Every key, in the order of the manual.
-pub static KEYS: [Key; 34] = [
+pub static KEYS: [Key; 35] = [
     Key::works(
         "server.public_url",
         |draft, value| {
@@ -264,6 +264,11 @@ pub static KEYS: [Key; 34] = [
     ),
     duration!("history.retention", retention.history, RETENTION),
     duration!("audit.retention", retention.audit, RETENTION),
+    duration!(
+        "directory_defaults.deleted_retention",
+        retention.deleted,
+        RETENTION
+    ),
     number!("limits.connections", limits.connections_max, 8..=100_000),
     size!("limits.header", limits.header_bytes_max, 8 * KIB..=MIB),
     size!("limits.url", limits.url_bytes_max, KIB..=64 * KIB),

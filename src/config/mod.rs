@@ -44,7 +44,7 @@ pub struct Config {
     pub log: Log,
     /// `[storage]`
     pub storage: Storage,
-    /// `history.retention` and `audit.retention`
+    /// `history.retention`, `audit.retention` and `directory_defaults.deleted_retention`
     pub retention: Retention,
     /// `[limits]`
     pub limits: Limits,
@@ -169,6 +169,8 @@ pub struct Retention {
     pub history: Duration,
     /// What operators did.
     pub audit: Duration,
+    /// How long a deleted user or group can be restored.
+    pub deleted: Duration,
 }
 
 /// `[limits]`: what the SCIM listener takes from one client.
@@ -248,7 +250,7 @@ struct Draft {
     log: Log,
     /// `[storage]`
     storage: Storage,
-    /// `history.retention` and `audit.retention`
+    /// `history.retention`, `audit.retention` and `directory_defaults.deleted_retention`
     retention: Retention,
     /// `[limits]`
     limits: Limits,
@@ -307,6 +309,7 @@ impl Default for Draft {
             retention: Retention {
                 history: 400 * DAY,
                 audit: 400 * DAY,
+                deleted: 30 * DAY,
             },
             limits: Limits {
                 connections_max: 1_000,

@@ -44,6 +44,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 const FAILED_DRAIN: Duration = Duration::from_secs(2);
 /// How often last uses of tokens are written.
 const LAST_USED_EVERY: Duration = Duration::from_secs(60);
+/// How often what was deleted too long ago is forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// Threads for work that blocks: writes waiting for the disk, checks of tokens, reads from disk.
 const BLOCKING_THREADS_MAX: usize = 128;
 
@@ -209,6 +211,7 @@ pub(in crate::daemon) fn start_with(
         .map(|&address| http::bind(address));
     let scim = scim.collect::<Result<Vec<_>, _>>()?;
     let watchers = config.metrics_listen.map(http::bind).transpose()?;
+    let clock = Arc::clone(&seams.clock);
     let rooms = Rooms::build(config, seams, tls, progress)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -237,7 +240,14 @@ pub(in crate::daemon) fn start_with(
         listeners.push(rooms.listen(config, socket, &observe, way, &drain)?);
     }
     let sockets = rooms.listen_locally(config)?;
-    let mut chores = vec![tokio::spawn(write_last_used(rooms.auth.clone()))];
+    let mut chores = vec![
+        tokio::spawn(write_last_used(rooms.auth.clone())),
+        tokio::spawn(forget_deleted(
+            rooms.store.clone(),
+            clock,
+            config.retention.deleted,
+        )),
+    ];
     if let Some(tls) = rooms.tls.clone() {
         let host = config.server.public_url.host().to_owned();
         chores.push(tokio::spawn(certificate::look_after(
@@ -323,6 +333,29 @@ impl Running {
         self.runtime.shutdown_timeout(drain);
         write_last_used_now(&self.rooms.auth);
         self.rooms.store.shutdown();
+    }
+}
+
+/// Forgets now and then what was deleted too long ago to be restored.
+async fn forget_deleted(store: Store, clock: Arc<dyn Clock>, kept: Duration) {
+    let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+    let mut every = tokio::time::interval(FORGET_EVERY);
+    loop {
+        every.tick().await;
+        let (store, before) = (
+            store.clone(),
+            clock.now().plus_millis(kept.saturating_neg()),
+        );
+        let forgotten = tokio::task::spawn_blocking(move || store.forget_deleted(before)).await;
+        match forgotten {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(count)) => tracing::info!(
+                "{count} deleted users and groups are forgotten: they can be restored no more"
+            ),
+            Ok(Err(error)) => tracing::warn!(
+                %error, "what was deleted long ago could not be forgotten; it will be with the next try"
+            ),
+        }
     }
 }
 

@@ -23,8 +23,6 @@ use crate::store::record::Record;
 /// How often a resource is read again that somebody changes meanwhile. What has just been written
 /// need not be looked at.
 const READS_MAX: usize = 8;
-/// References of one resource that are named at most.
-const DANGLING_MAX: usize = 10;
 
 /// Something that is wrong with a stored resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +44,13 @@ pub enum Fault {
     },
     /// A list of the indexes does not lead to it.
     Unlisted,
+    /// Its membership in a group is known at one end only.
+    Lopsided {
+        /// The group.
+        group: ResourceId,
+        /// The member.
+        member: ResourceId,
+    },
     /// It is not alone with a key that only one may have.
     Shared {
         /// Which.
@@ -109,6 +114,9 @@ impl Directory {
                 continue;
             }
             examined.faults = faults;
+            let lopsided = self.store.lopsided(self.row.id, id).into_iter();
+            let lopsided = lopsided.map(|(group, member)| Fault::Lopsided { group, member });
+            examined.faults.extend(lopsided);
             if stored_id.as_str() != Some(id.to_string().as_str()) {
                 examined.faults.push(Fault::OtherId);
             }
@@ -155,24 +163,22 @@ impl Directory {
         let manager = tree
             .get(ENTERPRISE)
             .and_then(|extension| extension.get("manager"));
-        let manager = manager.map(|value| ("manager.value", &[ResourceKind::User][..], value));
-        let members = tree.get("members").and_then(Value::as_array);
-        let both = &[ResourceKind::User, ResourceKind::Group][..];
-        let members = members.into_iter().flatten();
-        let members = members.map(|value| ("members.value", both, value));
-        let all = manager.into_iter().chain(members);
-        let dangling = all.filter_map(|(attribute, kinds, value)| {
+        let dangling = manager.and_then(|value| {
             let text = value.get("value")?.as_str()?;
+            let kind = ResourceKind::User;
             let id = ResourceId::parse(text);
-            let mut kinds = kinds.iter();
-            let there =
-                id.is_some_and(|id| kinds.any(|kind| self.store.exists(self.row.id, *kind, id)));
+            let there = id.is_some_and(|id| self.store.exists(self.row.id, kind, id));
             (!there).then(|| Dangling {
-                attribute,
+                attribute: "manager.value",
                 value: shortened(text).to_owned(),
             })
         });
-        dangling.take(DANGLING_MAX).collect()
+        dangling.into_iter().collect()
+    }
+
+    /// Whether each membership is known at both ends, as far as their number tells.
+    pub fn memberships_are_balanced(&self) -> bool {
+        self.store.is_balanced(self.row.id)
     }
 
     /// The change that stores a resource as it is, with the keys that it should be found by. Nothing

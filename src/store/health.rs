@@ -33,6 +33,8 @@ pub struct Health {
     pub users: usize,
     /// Groups in all directories.
     pub groups: usize,
+    /// Memberships in all directories; those of deleted users and groups do not count.
+    pub memberships: usize,
     /// Deleted directories whose data is not wholly gone from the state yet.
     pub purging: u64,
     /// Bytes of the commit log on disk.
@@ -101,6 +103,7 @@ impl View {
             waiting_bytes: status.waiting_bytes.get(),
             users: count(ResourceKind::User),
             groups: count(ResourceKind::Group),
+            memberships: self.membership_count().0,
             purging: status.purging.get(),
             log_bytes: status.log_bytes.get(),
             state_bytes: status.state_bytes.get(),

@@ -182,8 +182,14 @@ impl View {
         })
     }
 
-    /// Memberships of a resource that are known at one end and not at the other: pairs of group and
-    /// member. There are none.
+    /// Whether each membership of a directory is known at both ends, as far as their number tells.
+    pub fn is_balanced(&self, directory: DirectoryId) -> bool {
+        let balanced = self.in_directory(directory, |found| Some(found.edges.is_balanced()));
+        balanced.unwrap_or(true)
+    }
+
+    /// Groups that a resource is in and that do not know it as a member: pairs of group and member.
+    /// There are none.
     pub fn lopsided(
         &self,
         directory: DirectoryId,

@@ -19,7 +19,7 @@ fn bytes() -> Value {
 /// What a store with everything answers.
 fn status() -> Value {
     json!({
-        "writable": true, "reason": null, "seq": 90, "applied_seq": 89, "checkpoint_seq": 80, "users": 1200, "groups": 12,
+        "writable": true, "reason": null, "seq": 90, "applied_seq": 89, "checkpoint_seq": 80, "users": 1200, "groups": 12, "memberships": 340,
         "base": {"seq": 70, "at": "2026-03-10T10:00:00.000Z", "cells": 1214, "bytes": 120_000},
         "snapshot": {"seq": 60, "at": "2026-03-09T12:00:00.000Z", "bytes": 30_000},
         "verification": {"at": "2026-03-10T11:59:00.000Z", "seq": 80, "cells": 1215, "damaged": 2, "surplus": 1, "agrees": true},
@@ -38,7 +38,7 @@ fn the_store_is_shown_in_detail() {
     let expected = "\
 Writes          taken
 Transactions    90 committed, 89 in the state, 80 synced there
-Stored          1200 users, 12 groups
+Stored          1200 users, 12 groups, 340 memberships
 Commit log      64 MiB
 State           28 MiB, 2.5 times the 11 MiB that it holds
 Base            117 KiB, transaction 70, 1214 cells, 2 hours ago

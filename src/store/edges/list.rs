@@ -135,6 +135,11 @@ impl<E: Copy + PartialEq> Lists<E> {
         chunk.get_mut(at)
     }
 
+    /// How many entries there are in all lists.
+    pub fn entries(&self) -> usize {
+        self.0.iter().flatten().map(List::len).sum()
+    }
+
     /// Puts an entry into the list of a number. Returns whether it was not there.
     pub fn insert(&mut self, number: u32, entry: E, before: impl Fn(E) -> bool) -> bool {
         let list = self.entry(number);

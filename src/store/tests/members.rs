@@ -329,6 +329,7 @@ fn compare(store: &Store, directory: DirectoryId, model: &Model) {
         let found = store.select(directory, ResourceKind::Group, &select);
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), ids(&direct));
         assert_eq!(store.lopsided(directory, id(*number)), []);
+        assert!(store.is_balanced(directory));
         if kind(*number) == ResourceKind::User {
             continue;
         }
