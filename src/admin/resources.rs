@@ -13,10 +13,12 @@ use crate::base::ident::ResourceId;
 use crate::directory::Directory;
 use crate::directory::Stored;
 use crate::directory::error::DirectoryError;
+use crate::directory::members;
 use crate::directory::search;
 use crate::directory::search::Search;
 use crate::scim::filter::Filter;
 use crate::scim::filter::FilterLimits;
+use crate::scim::resource::memberships;
 use crate::scim::schema::ResourceKind;
 use crate::scim::text::fold;
 use crate::store::change::Index;
@@ -24,6 +26,8 @@ use crate::store::row::DirectoryRow;
 
 /// Items on a page when nothing else is asked for.
 const PAGE_DEFAULT: usize = 100;
+/// Members of a group that are shown.
+const MEMBERS_SHOWN: usize = 100;
 /// Items on a page at most.
 const PAGE_MAX: usize = 500;
 
@@ -76,6 +80,8 @@ pub struct GroupItem {
     pub display_name: Option<String>,
     /// `externalId`.
     pub external_id: Option<String>,
+    /// How many members it has itself, not counting those of groups in it.
+    pub members: usize,
     /// `meta.created`.
     pub created: String,
     /// `meta.lastModified`.
@@ -96,7 +102,10 @@ pub struct ResourceDetail {
     pub created: String,
     /// `meta.lastModified`.
     pub last_modified: String,
-    /// All its attributes.
+    /// How many members it has itself; of a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<usize>,
+    /// All its attributes; of its members the first hundred, by id.
     pub resource: Value,
 }
 
@@ -145,6 +154,7 @@ impl Admin {
                 id: found.stored.id.to_string(),
                 display_name: text(&tree, "displayName"),
                 external_id: text(&tree, "externalId"),
+                members: self.store.member_count(found.directory.id, found.stored.id),
                 created: found.stored.created.to_string(),
                 last_modified: found.stored.modified.to_string(),
             })
@@ -235,14 +245,17 @@ impl Admin {
         }
         let noun = kind.name().to_ascii_lowercase();
         let Some(found) = all.pop() else {
-            return Err(AdminError::NotFound(Problem::new(
-                format!("no {noun} {name:?}"),
-                format!(
-                    "a {noun} is named by its id or its whole {}",
-                    index.attribute()
-                ),
-                format!("rollcall {noun} list"),
-            )));
+            let gone = self.deleted(kind, index, directory, name)?;
+            return Err(AdminError::NotFound(gone.unwrap_or_else(|| {
+                Problem::new(
+                    format!("no {noun} {name:?}"),
+                    format!(
+                        "a {noun} is named by its id or its whole {}",
+                        index.attribute()
+                    ),
+                    format!("rollcall {noun} list"),
+                )
+            })));
         };
         if !all.is_empty() {
             let others = all.iter().chain([&found]).take(10);
@@ -258,14 +271,74 @@ impl Admin {
                 format!("rollcall {noun} show ID      or name the directory with --directory"),
             )));
         }
+        let mut resource = found.tree()?;
+        let members = self.put_memberships(&found, kind, &mut resource);
         Ok(ResourceDetail {
-            resource: found.tree()?,
+            resource,
+            members,
             directory: found.directory.name.to_string(),
             id: found.stored.id.to_string(),
             revision: found.stored.revision.0,
             created: found.stored.created.to_string(),
             last_modified: found.stored.modified.to_string(),
         })
+    }
+
+    /// Puts the groups of a user, or the first members of a group, into its attributes. Returns how
+    /// many members a group has.
+    fn put_memberships(
+        &self,
+        found: &Found,
+        kind: ResourceKind,
+        resource: &mut Value,
+    ) -> Option<usize> {
+        let (directory, id) = (found.directory.id, found.stored.id);
+        let base = self.tenant_url(&found.directory.name);
+        let tree = resource.as_object_mut()?;
+        match kind {
+            ResourceKind::User => {
+                let groups = self.store.groups_of(directory, id);
+                let groups: Vec<_> = groups.iter().map(members::group_of).collect();
+                memberships::put_groups(tree, &base, &groups);
+                None
+            }
+            ResourceKind::Group => {
+                let some = self.store.first_members(directory, id, MEMBERS_SHOWN);
+                let some: Vec<_> = some.iter().map(members::member_of).collect();
+                memberships::put_members(tree, &base, &some);
+                Some(self.store.member_count(directory, id))
+            }
+        }
+    }
+
+    /// What to say of a resource of that id or name that was deleted and can still be restored.
+    fn deleted(
+        &self,
+        kind: ResourceKind,
+        index: Index,
+        directory: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Problem>, AdminError> {
+        let noun = kind.name().to_ascii_lowercase();
+        for directory in self.within(directory)? {
+            let by_id = ResourceId::parse(name);
+            let by_id = by_id.and_then(|id| Some((id, self.store.deleted(directory.id, id)?)));
+            let found = by_id.filter(|(_id, row)| row.kind == kind).or_else(|| {
+                let key = fold(name);
+                self.store.deleted_by(directory.id, kind, index, &key)
+            });
+            if let Some((id, row)) = found {
+                return Ok(Some(Problem::new(
+                    format!("no {noun} {name:?} any more"),
+                    format!(
+                        "the {noun} {id} was deleted in {} at {}",
+                        directory.name, row.at
+                    ),
+                    format!("rollcall {noun} history {id}      (tells by whom, and what it was)"),
+                )));
+            }
+        }
+        Ok(None)
     }
 
     /// One directory, or all by name.

@@ -26,11 +26,12 @@ const USERS: [Column; 7] = [
 ];
 
 /// Columns of `group list`.
-const GROUPS: [Column; 5] = [
+const GROUPS: [Column; 6] = [
     column("DIRECTORY", "/directory", Show::Plain),
     column("ID", "/id", Show::Plain),
     column("DISPLAY NAME", "/displayName", Show::Plain),
     column("EXTERNAL ID", "/externalId", Show::Plain),
+    column("MEMBERS", "/members", Show::Plain),
     column("CHANGED", "/lastModified", Show::Relative("-")),
 ];
 
@@ -42,6 +43,9 @@ const SHOW: [Column; 5] = [
     column("Created", "/created", Show::Plain),
     column("Changed", "/lastModified", Show::Plain),
 ];
+
+/// What `group show` says beside.
+const MEMBERS: [Column; 1] = [column("Members", "/members", Show::Plain)];
 
 /// Does what a verb of `user` says.
 ///
@@ -97,6 +101,9 @@ fn show(schema: &str, found: Value, world: &mut World<'_>) -> Result<(), Failed>
         return world.output.json(schema, found);
     }
     world.output.fields(&SHOW, &found)?;
+    if found.get("members").is_some() {
+        world.output.fields(&MEMBERS, &found)?;
+    }
     let resource = found.get("resource").unwrap_or(&Value::Null);
     for line in format!("{resource:#}").lines() {
         world.output.line(line)?;

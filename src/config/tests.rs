@@ -195,7 +195,7 @@ fn text_that_is_no_toml_is_told_with_its_place() {
         ),
         (
             "[ldap]\n",
-            "rollcall.toml:1:2: unknown section [ldap]; there are server, scim, tls, console, metrics, log, storage, history, audit, limits",
+            "rollcall.toml:1:2: unknown section [ldap]; there are server, scim, tls, console, metrics, log, storage, history, audit, directory_defaults, limits",
         ),
         (
             "[server]\nlisten = \"\"\n",

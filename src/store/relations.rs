@@ -104,6 +104,21 @@ impl View {
         }
     }
 
+    /// The first members of a group in the order of their ids.
+    pub fn first_members(
+        &self,
+        directory: DirectoryId,
+        group: ResourceId,
+        count: usize,
+    ) -> Vec<Member> {
+        let members = self.in_directory(directory, |found| {
+            let members = found.edges.members(found.ends(), group, None, count);
+            let members = members.into_iter().map(|(id, kind)| Member { id, kind });
+            Some(members.collect())
+        });
+        members.unwrap_or_default()
+    }
+
     /// A group with its members, copied in one piece, when memory has both: who reads a group that
     /// others keep changing gets it this way, since it is in memory then.
     pub fn group_at_once(

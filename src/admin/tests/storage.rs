@@ -90,17 +90,23 @@ fn what_is_as_it_should_be_is_sound() {
     }
     fixture.user("other", "mara", "mara@corp.example");
     let keys = [(Index::DisplayName, "staff")];
-    let members = json!([{"value": id(1).to_string()}, {"value": id(2).to_string()}]);
-    let body = json!({"schemas": [GROUP], "displayName": "Staff", "members": members});
+    let body = json!({"schemas": [GROUP], "displayName": "Staff"});
     store(&fixture, ResourceKind::Group, id(1), &keys, body);
+    let manager = id(2).to_string();
+    let keys = [(Index::UserName, "kim"), (Index::Manager, manager.as_str())];
+    let body = json!({
+        "schemas": [USER, ENTERPRISE], "userName": "Kim", "active": true,
+        ENTERPRISE: {"manager": {"value": manager}},
+    });
+    store(&fixture, ResourceKind::User, id(3), &keys, body);
     let verified = verify(&fixture, false);
     let expected = json!({
-        "sound": true, "repair": false, "cells": 307, "users": 301, "groups": 1,
+        "sound": true, "repair": false, "cells": 308, "users": 302, "groups": 1,
         "found": 0, "repaired": 0, "repairable": 0, "findings": [],
         "noted": 1,
         "notes": [{
-            "code": "reference.dangling", "directory": "entra", "kind": "Group", "id": id(1).to_string(),
-            "what": format!("members.value is \"{}\"", id(2)),
+            "code": "reference.dangling", "directory": "entra", "kind": "User", "id": id(3).to_string(),
+            "what": format!("manager.value is \"{}\"", id(2)),
             "fix": "nothing, when it is provisioned later; else let the source send another value",
             "repairable": false, "repaired": false,
         }],
