@@ -1,0 +1,11 @@
+"""The names that the protocol has for its things."""
+
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
+ENT = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+BADGE = "urn:ietf:params:scim:schemas:extension:Northbridge:2.0:User"
+PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
+MEDIA = "application/scim+json"
+FLAG = "aadOptscim062020"
