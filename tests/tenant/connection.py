@@ -6,7 +6,7 @@ import uuid
 
 from tenant.draw import FILTERED, PLAIN, WORK_MAIL
 from tenant.player import Part
-from tenant.urns import ENT, FLAG, GROUP, USER
+from tenant.urns import ENT, GROUP, USER
 
 
 class Connection(Part):
@@ -24,8 +24,8 @@ class Connection(Part):
             self.find("/Groups", 'displayName eq "%s"' % uuid.uuid4(), "probe of groups without members",
                       more="&excludedAttributes=members")
         for path in ("//Users", "/Users/"):
-            query = "%s&filter=userName+eq+%%22%s%%22" % (FLAG, uuid.uuid4())
-            body = self.ask("GET", path, 200, "flag in the URL, %s" % path, query=query).json()
+            query = "filter=userName+eq+%%22%s%%22" % uuid.uuid4()
+            body = self.ask("GET", path, 200, "flag in the URL, %s" % path, query=query, flag=True).json()
             self.check(body.get("totalResults") == 0, "flag in the URL, %s: empty list" % path, body)
 
     def credentials(self, other):
@@ -47,13 +47,18 @@ class Connection(Part):
         """E4: the three documents, and every mapped attribute in the flattened schemas."""
         self.ask("GET", "/ServiceProviderConfig", 200, "ServiceProviderConfig")
         types = self.ask("GET", "/ResourceTypes", 200, "ResourceTypes").json()
-        self.check(any(t.get("endpoint") == "/Users" for t in types.get("Resources", [])),
-                   "ResourceTypes has /Users", types)
+        endpoints = {one.get("endpoint") for one in types.get("Resources", [])}
+        for endpoint in ["/Users"] + ["/Groups"] * bool(self.groups):
+            self.check(endpoint in endpoints, "ResourceTypes has " + endpoint, types)
         document = self.ask("GET", "/Schemas", 200, "Schemas")
         self.check(not re.search(rb":\s*null\b", document.body), "Schemas: no null members")
         flat = set()
         for schema in document.json().get("Resources", []):
             flat |= self.flatten(schema)
+        if self.groups:
+            group = [one for one in document.json().get("Resources", []) if one.get("id") == GROUP]
+            names = {attribute.get("name") for schema in group for attribute in schema.get("attributes", [])}
+            self.check({"displayName", "members"} <= names, "Schemas has the group, its name and its members", names)
         mapped = ["userName", "active", "externalId", ENT + ":manager", 'roles[primary eq "True"].value'] + PLAIN + FILTERED
         for path in mapped:
             # externalId is common to all resources; a server may leave it out of the core schema.

@@ -1,11 +1,12 @@
-"""What the people of the tenant are, drawn by chance: the same for the same seed, whatever the threads do."""
+"""What the people and groups of the tenant are, drawn by chance: the same for the same seed, whatever the threads do."""
 
 import copy
+import json
 import random
 import uuid
 
-from tenant.model import Person, get, put
-from tenant.urns import BADGE, ENT, USER
+from tenant.model import Group, Person, get, put
+from tenant.urns import BADGE, ENT, GROUP, USER
 
 WORK_MAIL = 'emails[type eq "work"].value'
 
@@ -29,14 +30,40 @@ FAMILY = ["Lindqvist", "O'Neill", "Smith-Jones", "Müller", "Nguyễn", "van der
           "王", "田中", "Петров", "Ode", "Þórsdóttir", "Khan", "Mbeki", "Bauer", "Rossi"]
 WORDS = ["Optics", "Lens design", "Field service", "R&D", "Finance / Control", "Ледовая", "研究所", "Coatings \"A\"",
          "back\\slash", "Polish + Grind", "Umeå", "naïve", "100 % glass", "tab\there", "emoji 🔭", "O'Hare"]
+# Every character is legal in the name of a group.
+TEAMS = ["Optics Lab", "R&D", "Finance / Control", "Coatings (A)", "Lens #1", "Polish + Grind", "sg-vpn.users", "研究所",
+         "Отдел кадров", "Umeå", "\"Quoted\"", "back\\slash", "100 %", "O'Hare", "Straße", "a;b,c=d", "emoji 🔭"]
+# Microsoft's sample names this schema too; it must be accepted and not come back.
+OLD_GROUP = "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"
 
 
 class Draw:
-    """Everything that is left to chance."""
+    """Everything that is left to chance.
 
-    def __init__(self, seed):
+    `matching` and `group_matching` are the attributes by which Entra is told to match; `dialect` is `a`, `b` or `both`."""
+
+    def __init__(self, seed, matching="userName", group_matching="displayName", dialect="both"):
         self.seed = seed
         self.tag = "%06x" % (seed & 0xFFFFFF)
+        self.matching = {"mail": WORK_MAIL}.get(matching, matching)
+        self.group_matching = group_matching
+        self.dialect = dialect
+
+    def flag(self, dice):
+        """Whether a request is made in the dialect of the flag."""
+        return {"a": False, "b": True}.get(self.dialect, dice.random() < 0.5)
+
+    def condition(self, person):
+        """The filter that finds a person by the matching attribute, or by name when there is no such value."""
+        value = get(person.tree, self.matching)
+        attribute, value = (self.matching, value) if value else ("userName", person.name)
+        return '%s eq "%s"' % (attribute, value)
+
+    def group_condition(self, group):
+        """The same for a group."""
+        value = group.tree.get(self.group_matching)
+        attribute, value = (self.group_matching, value) if value else ("displayName", group.name)
+        return "%s eq %s" % (attribute, json.dumps(value, ensure_ascii=False))
 
     def dice(self, *names):
         """Chance for one step: the same for the same seed, whatever the threads do."""
@@ -53,13 +80,15 @@ class Draw:
             name = "%s_partner.example%s@northbridge.example" % (local, dice.choice(["", "#EXT#"]))
         tree = {"userName": name, "active": dice.random() > 0.03, "displayName": given + " " + family,
                 "name": {"givenName": given, "familyName": family, "formatted": given + " " + family}}
-        if dice.random() < 0.9:
+        if dice.random() < 0.9 or self.matching == WORK_MAIL:
             mail = {"type": "work", "value": "%s@mail.northbridge.example" % local}
             if dice.random() < 0.8:
                 mail["primary"] = True
             tree["emails"] = [mail]
         if dice.random() < 0.85:  # mailNickname: not everybody has one, and two people may share it
             tree["externalId"] = "nick-%s-%d" % (self.tag, number if number % 50 or number > 1000 else 0)
+        if self.matching == "externalId":  # then it is the objectId, as a rule
+            tree["externalId"] = str(uuid.UUID(int=dice.getrandbits(128)))
         for path in PLAIN[1:8] + PLAIN[11:] + FILTERED[1:]:
             if dice.random() < 0.45:
                 put(tree, path, self.value(dice, path))
@@ -70,6 +99,33 @@ class Draw:
         if dice.random() < 0.05:
             tree[BADGE] = {"badge": "B-%d" % number, "floor": 3}
         return Person(number, tree)
+
+    def team(self, dice, number):
+        """A name for a group that no other has."""
+        return "%s %d-%s" % (dice.choice(TEAMS), number, self.tag)
+
+    def group(self, number):
+        """What one group is in the directory of the tenant."""
+        dice = self.dice("group", number)
+        tree = {"displayName": self.team(dice, number)}
+        if dice.random() < 0.9 or self.group_matching == "externalId":
+            tree["externalId"] = str(uuid.UUID(int=dice.getrandbits(128)))
+        return Group(number, tree)
+
+    def group_body(self, group):
+        """The POST body for a group, which never has members."""
+        dice = self.dice("group post", group.number)
+        body = {"schemas": dice.choice([[GROUP], [GROUP, OLD_GROUP]])}
+        body.update(group.tree)
+        body["meta"] = {"resourceType": "Group"}
+        if dice.random() < 0.3:
+            body["members"] = dice.choice([[], None])
+        return body
+
+    def other_name(self, number):
+        """A name for a user that nobody else ever gets."""
+        dice = self.dice("other name", number)
+        return "n%d.%s%s@northbridge.example" % (number, self.tag, dice.choice(["", "", "'", "+", "å", "-"]))
 
     @staticmethod
     def value(dice, path):

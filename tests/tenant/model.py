@@ -1,6 +1,7 @@
-"""What each user must be, and how that is compared with an answer."""
+"""What users and groups must be, and how that is compared with an answer."""
 
 import copy
+import itertools
 import json
 import re
 
@@ -78,9 +79,9 @@ def plain(value):
 
 
 def comparable(tree):
-    """A user without what only the server decides. Of a manager only the id counts: `$ref` may be answered or not."""
+    """A user or group without what only the server decides. Of a manager only the id counts: `$ref` may be answered or not."""
     tree = copy.deepcopy(tree)
-    for name in ("id", "meta", "schemas", "groups"):
+    for name in ("id", "meta", "schemas", "groups", "members"):
         tree.pop(name, None)
     manager = tree.get(ENT, {}).get("manager")
     if isinstance(manager, dict):
@@ -110,15 +111,78 @@ class Person:
         self.id = None
         self.version = None
         self.modified = None
+        # The name that a soft-deleted user had before, and gets back.
+        self.clean = None
+        # Whether a deleted user came again, as somebody else.
+        self.back = False
+
+    @property
+    def name(self):
+        """The userName."""
+        return self.tree["userName"]
 
     def __str__(self):
         return "user %d (%s, %s)" % (self.number, self.tree.get("userName"), self.id)
+
+
+class Group:
+    """One group: the id that the server gave, what it must answer, and the ids of its members, people or groups. Those
+    that were deleted meanwhile stay among them: `Known.members` tells who shows."""
+
+    def __init__(self, number, tree):
+        self.number = number
+        self.tree = tree
+        self.members = set()
+        self.id = None
+        self.version = None
+        # Entra replaces the whole list once an answer had members in it that it asked to leave out.
+        self.replaces = False
+
+    @property
+    def name(self):
+        """The displayName."""
+        return self.tree["displayName"]
+
+    def __str__(self):
+        return "group %d (%s, %s)" % (self.number, self.tree.get("displayName"), self.id)
 
 
 class Known:
     """Everything that must be there, and nothing else but what was there before."""
 
     def __init__(self):
-        self.people = []
-        self.gone = []
+        self.people, self.gone = [], []
+        self.groups, self.gone_groups = [], []
         self.before = set()
+        self.person_numbers, self.group_numbers = itertools.count(1), itertools.count(1)
+
+    def living(self):
+        """Everybody and every group, by id."""
+        return {thing.id: thing for thing in self.people + self.groups}
+
+    def members(self, group, living=None):
+        """The ids that must show in a group: whoever was deleted does not."""
+        return group.members & set(self.living() if living is None else living)
+
+    def names(self):
+        """All userNames, folded."""
+        return {person.name.casefold() for person in self.people}
+
+    def belongings(self):
+        """What the users' `groups` must say: {id of a user: {id of a group: "direct" or "indirect"}}."""
+        living = self.living()
+        parents = {}
+        for group in self.groups:
+            for member in self.members(group, living):
+                parents.setdefault(member, set()).add(group.id)
+        found = {}
+        for person in self.people:
+            direct = parents.get(person.id, set())
+            above, ahead = set(), list(direct)
+            while ahead:  # loops of groups end here too
+                group = ahead.pop()
+                if group not in above:
+                    above.add(group)
+                    ahead += parents.get(group, ())
+            found[person.id] = {group: "direct" if group in direct else "indirect" for group in above}
+        return found

@@ -7,7 +7,7 @@ import urllib.parse
 
 from tenant.draw import Draw
 from tenant.model import Known
-from tenant.urns import ERROR, FLAG, LIST, MEDIA
+from tenant.urns import ERROR, LIST, MEDIA, PATCH_OP
 
 
 class Report:
@@ -36,13 +36,14 @@ class Player:
     def __init__(self, wire, seed, options):
         self.wire = wire
         self.options = options
-        self.draw = Draw(seed)
+        self.draw = Draw(seed, options.matching, options.group_matching, options.dialect)
         self.dice = self.draw.dice
         self.report = Report()
         self.pool = concurrent.futures.ThreadPoolExecutor(max_workers=options.workers)
         self.known = Known()
         self.server = None
         self.users = None
+        self.groups = None
 
     def each(self, items, step):
         """Runs `step` for every item, several at once; a step that breaks is a failure, not the end."""
@@ -83,10 +84,10 @@ class Player:
         self.report.check(body.get("scimType") == scim_type, "%s: scimType %s" % (what, scim_type), answer)
         return answer
 
-    def find(self, path, condition, what, flag=False, more=""):
-        """A filtered GET as Entra writes it; returns the resources."""
-        query = (FLAG + "&" if flag else "") + "filter=" + urllib.parse.quote_plus(condition) + more
-        answer = self.ask("GET", path, 200, what, query=query)
+    def find(self, path, condition, what, flag=False, before="", more=""):
+        """A filtered GET as Entra writes it, with other parameters before or behind; returns the resources."""
+        query = before + "filter=" + urllib.parse.quote_plus(condition) + more
+        answer = self.ask("GET", path, 200, what, query=query, flag=flag)
         body = answer.json()
         found = body.get("Resources")
         good = (body.get("schemas") == [LIST] and isinstance(found, list) and body.get("totalResults") == len(found)
@@ -107,12 +108,20 @@ class Player:
             name, self.report.passed - passed, self.report.failed - failed, time.monotonic() - began, said or ""), flush=True)
 
 
+def patch_body(operations, dice=None):
+    """The body of a PATCH; in half of them `Operations` comes first."""
+    if dice is not None and dice.random() < 0.5:
+        return {"Operations": operations, "schemas": [PATCH_OP]}
+    return {"schemas": [PATCH_OP], "Operations": operations}
+
+
 class Part:
     """A part of the play: it speaks and checks through the player."""
 
     def __init__(self, player):
         self.player = player
-        self.wire, self.options, self.known, self.users = player.wire, player.options, player.known, player.users
+        self.wire, self.options, self.known = player.wire, player.options, player.known
+        self.users, self.groups = player.users, player.groups
         self.draw, self.dice = player.draw, player.dice
         self.check = player.report.check
         self.each, self.pick = player.each, player.pick

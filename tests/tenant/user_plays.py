@@ -17,7 +17,7 @@ class UserPlays(Part):
 
     def creates(self):
         """E5."""
-        self.known.people = [self.draw.person(n) for n in range(1, self.options.users + 1)]
+        self.known.people = [self.draw.person(next(self.known.person_numbers)) for _ in range(self.options.users)]
         self.each(self.known.people, lambda person: self.users.create(person, "create"))
         self.known.people = [p for p in self.known.people if p.id]
         self.check(len({p.id for p in self.known.people}) == self.options.users, "create: every id is new", len(self.known.people))
@@ -114,7 +114,7 @@ class UserPlays(Part):
             for round_number in range(2):
                 dice = self.dice("update", person.number, round_number)
                 changes = self.draw.changes(person, dice)
-                flag = dice.random() < 0.5
+                flag = self.draw.flag(dice)
                 operations = (self.draw.dialect_b if flag else self.draw.dialect_a)(person.tree, changes, dice)
                 for path, value in changes.items():
                     put(person.tree, path, value)

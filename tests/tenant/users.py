@@ -3,8 +3,8 @@
 import re
 
 from tenant.model import comparable, differences
-from tenant.player import Part
-from tenant.urns import BADGE, ENT, FLAG, PATCH_OP, USER
+from tenant.player import Part, patch_body
+from tenant.urns import BADGE, ENT, USER
 
 
 class Users(Part):
@@ -42,21 +42,40 @@ class Users(Part):
         """GET by id, compared with the model."""
         return self.keep(person, self.ask("GET", "/Users/" + person.id, 200, what), what)
 
-    def patch(self, person, operations, what, dice=None, status=200, flag=False):
-        """A PATCH; the model must have been changed already. Checks that the answer is the new state."""
-        body = {"schemas": [PATCH_OP], "Operations": operations}
-        if dice is not None and dice.random() < 0.5:
-            body = {"Operations": operations, "schemas": [PATCH_OP]}
-        answer = self.ask("PATCH", "/Users/" + person.id, status, what, body=body, query=FLAG if flag else "")
+    def patch(self, person, operations, what, dice=None, status=200, flag=False, lost=False):
+        """A PATCH; the model must have been changed already. Checks that the answer is the new state. If the answer gets
+        lost, it is sent again."""
+        body = patch_body(operations, dice)
+        if lost:
+            self.wire.send("PATCH", "/Users/" + person.id, body=body, flag=flag, lost=True)
+        answer = self.ask("PATCH", "/Users/" + person.id, status, what, body=body, flag=flag)
         if status == 200:
             self.keep(person, answer, what)
         return answer
 
-    def create(self, person, what):
-        """The query that comes before, and the POST."""
-        found = self.find("/Users", 'userName eq "%s"' % person.tree["userName"], what + ", query before")
-        self.check(found == [], "%s: nobody has the name yet" % what, found)
-        answer = self.ask("POST", "/Users", 201, "%s of %s" % (what, person), body=self.draw.body(person))
+    def delete(self, person, what, lost=False):
+        """A DELETE; one whose answer got lost finds nothing the second time."""
+        if lost:
+            self.wire.send("DELETE", "/Users/" + person.id, lost=True)
+            self.refused("DELETE", "/Users/" + person.id, 404, what + " again, its answer was lost")
+        else:
+            self.ask("DELETE", "/Users/" + person.id, 204, "%s of %s" % (what, person))
+
+    def create(self, person, what, lost=False):
+        """The query that comes before, and the POST. If its answer gets lost, the second meets a conflict, and the query
+        finds the user (E26)."""
+        found = self.find("/Users", self.draw.condition(person), what + ", query before")
+        self.check(found == [], "%s: nobody matches yet" % what, found)
+        body = self.draw.body(person)
+        if lost:
+            self.wire.send("POST", "/Users", body=body, lost=True)
+            self.refused("POST", "/Users", 409, what + " again, its answer was lost", "uniqueness", body=body)
+            found = self.find("/Users", self.draw.condition(person), what + ", query after a lost answer")
+            self.check(len(found) == 1, "%s: found after a lost answer" % what, found)
+            person.id = found[0].get("id") if found else None
+            self.read(person, what + ", after a lost answer")
+            return
+        answer = self.ask("POST", "/Users", 201, "%s of %s" % (what, person), body=body)
         person.id = answer.json().get("id")
         self.check(bool(person.id) and person.id not in self.known.before, "%s: an id" % what, answer)
         self.keep(person, answer, what)

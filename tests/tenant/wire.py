@@ -6,7 +6,7 @@ import ssl
 import threading
 import urllib.parse
 
-from tenant.urns import MEDIA
+from tenant.urns import FLAG, MEDIA
 
 
 class Answer:
@@ -34,9 +34,13 @@ class Answer:
 
 
 class Wire:
-    """Keep-alive connections to the server, one a thread."""
+    """Keep-alive connections to the server, one a thread.
 
-    def __init__(self, url, token, ca):
+    `flag` is how the Tenant URL was typed: `none`, `query` (`…/v2?aadOptscim062020`), `slash` (`…/v2/?aadOptscim062020`,
+    which doubles the slash before the endpoint), or `any`: with the flag in some requests. Every second connection is
+    limited to TLS 1.2; with `tls12` every one."""
+
+    def __init__(self, url, token, ca, flag="any", tls12=False):
         parts = urllib.parse.urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
             raise SystemExit("the Tenant URL must begin with https:// and name a host, not %r" % url)
@@ -44,6 +48,10 @@ class Wire:
         self.base = parts.path.rstrip("/")
         self.token = token
         self.ca = ca
+        self.flag = flag
+        if FLAG.lower() in parts.query.lower():
+            self.flag = "slash" if parts.path.endswith("/") else "query"
+        self.tls12 = tls12
         self.local = threading.local()
         self.lock = threading.Lock()
         self.opened = 0
@@ -58,7 +66,7 @@ class Wire:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             with self.lock:
                 self.opened += 1
-                if self.opened % 2 == 0:
+                if self.tls12 or self.opened % 2 == 0:
                     context.maximum_version = ssl.TLSVersion.TLSv1_2
             self.local.connection = http.client.HTTPSConnection(self.host, self.port, timeout=60, context=context)
             self.local.used = False
@@ -71,9 +79,17 @@ class Wire:
             self.local.connection.close()
             self.local.connection = None
 
-    def send(self, method, path, query="", body=None, authorization=None, raw=None):
-        """One request and its answer. `authorization` None means the right token, "" means no header at all."""
-        target = self.base + path + ("?" + query if query else "")
+    def target(self, path, query, flag):
+        """What stands in the request's first line."""
+        if self.flag in ("query", "slash") or self.flag == "any" and flag:
+            query = FLAG + ("&" + query if query else "")
+        slash = "/" if self.flag == "slash" and not path.startswith("//") else ""
+        return self.base + slash + path + ("?" + query if query else "")
+
+    def send(self, method, path, query="", body=None, authorization=None, raw=None, flag=False, lost=False):
+        """One request and its answer. `authorization` None means the right token, "" means no header at all. With `flag`
+        the URL carries the flag, if it ever does. `lost`: the server has answered, and the answer never arrives."""
+        target = self.target(path, query, flag)
         headers = {"ADSCIMVersion": "6.0"}
         if authorization is None:
             headers["Authorization"] = "Bearer " + self.token
@@ -97,6 +113,9 @@ class Wire:
             connection.request(method, target, body=data, headers=headers)
             response = connection.getresponse()
         self.local.used = True
+        if lost:
+            self.hang_up()
+            return None
         answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         if response.will_close:
             self.hang_up()
