@@ -2,12 +2,16 @@
 """Plays Microsoft Entra ID's provisioning service, a whole tenant, against a SCIM server over TLS, and checks every answer.
 
 The player keeps its own model of what each user and group must be. First it plays the initial cycle: users, groups,
-memberships (one PATCH a member, several at once on one group), managers; and each feature once. At the end everything is
-paged out and compared with the model, attribute by attribute, users with their groups, groups with their members. Any
+memberships (one PATCH a member, several at once on one group), managers; and each feature once. Then come incremental
+cycles, in which people and groups change, come, go and return at random, over all connections at once, in both PATCH
+dialects, with answers that get lost on the way. After each cycle everything is paged out and compared with the model,
+attribute by attribute, users with their groups, groups with their members. Any
 difference makes the exit status 1.
 
     tests/entra.py --start target/ci/rollcall              starts and stops `rollcall try` in a temporary directory
     tests/entra.py --url URL --token TOKEN --ca ca.pem     plays against a server that runs already
+
+    … --users 2000 --groups 200 --cycles 10                a larger tenant, and a longer time
 
 URL, token and CA may also come from ROLLCALL_TENANT_URL, ROLLCALL_TOKEN and ROLLCALL_CA. What was in the directory
 before is left alone. The users and groups it makes carry the seed in their names: a second run against the same
@@ -30,6 +34,7 @@ import time
 
 from tenant.comparison import Comparison
 from tenant.connection import Connection
+from tenant.cycles import Cycles
 from tenant.group_plays import GroupPlays
 from tenant.groups import Groups
 from tenant.player import Player
@@ -37,6 +42,8 @@ from tenant.server import Server
 from tenant.user_plays import UserPlays
 from tenant.users import Users
 from tenant.wire import Wire
+
+SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 
 
 def restart(player, how):
@@ -98,10 +105,20 @@ def play(player):
     connection, comparison = Connection(player), Comparison(player)
     player.known.before = comparison.before()
     player.play("connection", connection.connection_test)
-    player.play("credentials", lambda: connection.credentials(options.other_token))
-    player.play("discovery", connection.discovery)
+    if options.plays:
+        player.play("credentials", lambda: connection.credentials(options.other_token))
+        player.play("discovery", connection.discovery)
     initial(player)
-    features(player, comparison)
+    if options.plays:
+        features(player, comparison)
+    cycles = Cycles(player)
+    for number in range(1, options.cycles + 1):
+        player.play("cycle %d" % number, cycles.run)
+        if number % 3 == 0:
+            player.play("restart", lambda: restart(player, SIGNALS[number % 2]))
+        # Now and then in small pages: they must hold the same.
+        count = 5 if number % 4 == 2 else 100
+        player.play("comparison", lambda: comparison.whole("after cycle %d" % number, count))
     player.pool.shutdown()
 
 
@@ -115,6 +132,8 @@ def parse():
     parser.add_argument("--other-token", help="a token of another directory, which must be refused")
     parser.add_argument("--users", type=int, default=1000, help="how many users to create (default 1000, at least 20)")
     parser.add_argument("--groups", type=int, help="how many groups to create (default a tenth of the users; 0 switches them off)")
+    parser.add_argument("--cycles", type=int, default=2, help="how many incremental cycles (default 2)")
+    parser.add_argument("--no-plays", dest="plays", action="store_false", help="leave out what tries each feature once")
     parser.add_argument("--workers", type=int, default=5, help="connections at once (default 5)")
     parser.add_argument("--dialect", choices=["a", "b", "both"], default="both",
                         help="of updates: a without the flag, b with it, or now this, now that (default)")
