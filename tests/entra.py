@@ -5,13 +5,15 @@ The player keeps its own model of what each user and group must be. First it pla
 memberships (one PATCH a member, several at once on one group), managers; and each feature once. Then come incremental
 cycles, in which people and groups change, come, go and return at random, over all connections at once, in both PATCH
 dialects, with answers that get lost on the way. After each cycle everything is paged out and compared with the model,
-attribute by attribute, users with their groups, groups with their members. Any
-difference makes the exit status 1.
+attribute by attribute, users with their groups, groups with their members. At last members of one group come and go in
+parallel. Any difference makes the exit status 1.
 
     tests/entra.py --start target/ci/rollcall              starts and stops `rollcall try` in a temporary directory
     tests/entra.py --url URL --token TOKEN --ca ca.pem     plays against a server that runs already
 
     … --users 2000 --groups 200 --cycles 10                a larger tenant, and a longer time
+    … --no-plays --cycles 0 --parallel-members 20          one group under parallel changes of members
+    … --no-plays --cycles 0 --rate 25 --seconds 600        mixed load, with p99 and statuses; 429 and 5xx are failures
 
 URL, token and CA may also come from ROLLCALL_TENANT_URL, ROLLCALL_TOKEN and ROLLCALL_CA. What was in the directory
 before is left alone. The users and groups it makes carry the seed in their names: a second run against the same
@@ -37,6 +39,8 @@ from tenant.connection import Connection
 from tenant.cycles import Cycles
 from tenant.group_plays import GroupPlays
 from tenant.groups import Groups
+from tenant.load import Load
+from tenant.parallel import ParallelMembers
 from tenant.player import Player
 from tenant.server import Server
 from tenant.user_plays import UserPlays
@@ -119,6 +123,12 @@ def play(player):
         # Now and then in small pages: they must hold the same.
         count = 5 if number % 4 == 2 else 100
         player.play("comparison", lambda: comparison.whole("after cycle %d" % number, count))
+    if options.parallel_members and player.groups:
+        player.play("parallel", lambda: ParallelMembers(player).rounds(options.parallel_members))
+        player.play("comparison", lambda: comparison.whole("after parallel members"))
+    if options.rate:
+        player.play("load", lambda: Load(player).drive(options.rate, options.seconds))
+        player.play("comparison", lambda: comparison.whole("after the load"))
     player.pool.shutdown()
 
 
@@ -133,7 +143,11 @@ def parse():
     parser.add_argument("--users", type=int, default=1000, help="how many users to create (default 1000, at least 20)")
     parser.add_argument("--groups", type=int, help="how many groups to create (default a tenth of the users; 0 switches them off)")
     parser.add_argument("--cycles", type=int, default=2, help="how many incremental cycles (default 2)")
+    parser.add_argument("--parallel-members", type=int, default=3, metavar="ROUNDS",
+                        help="how many rounds of parallel changes of one group's members (default 3)")
     parser.add_argument("--no-plays", dest="plays", action="store_false", help="leave out what tries each feature once")
+    parser.add_argument("--rate", type=float, default=0, help="at the end, a mixed load of so many requests a second")
+    parser.add_argument("--seconds", type=float, default=600, help="how long the load lasts (default 600)")
     parser.add_argument("--workers", type=int, default=5, help="connections at once (default 5)")
     parser.add_argument("--dialect", choices=["a", "b", "both"], default="both",
                         help="of updates: a without the flag, b with it, or now this, now that (default)")
