@@ -378,7 +378,7 @@ class GroupPlays(Part):
             ("no schemas", "invalidSyntax", {"body": {"Operations": [add]}}),
             ("number for a name", "invalidValue", {"body": patch_body([add, {"op": "Replace", "path": "displayName", "value": 7}])}),
             ("number for a member", "invalidValue", {"body": patch_body([add, {"op": "Add", "path": "members", "value": [{"value": 7}]}])}),
-            ("broken path", "invalidPath", {"body": patch_body([add, {"op": "remove", "path": 'members[value eq "%s"' % people[0].id}])}),
+            ("broken filter", "invalidFilter", {"body": patch_body([add, {"op": "remove", "path": 'members[value eq "%s"' % people[0].id}])}),
         ]:
             self.refused("PATCH", "/Groups/" + group.id, 400, "malformed group PATCH, " + what, scim_type, **more)
             self.groups.read_whole(group, "read after malformed group PATCH, " + what)
