@@ -13,6 +13,7 @@ use crate::directory::error::DirectoryError;
 use crate::directory::history;
 use crate::directory::intent::Decision;
 use crate::directory::intent::Intent;
+use crate::directory::keys;
 use crate::directory::keys::ENTERPRISE;
 use crate::scim::resource::Note;
 use crate::scim::resource::Resource;
@@ -34,6 +35,33 @@ impl Directory {
             Ok(Decision::Delete(payload.to_string().into_bytes()))
         };
         Intent::deletion(kind, id, Arc::new(judge))
+    }
+
+    /// The changes that delete a resource at `expect`, with the history of those it concerns: groups
+    /// lose a member, users their manager.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] when one of them cannot be read or be without.
+    pub(in crate::directory) fn delete_changes(
+        &self,
+        resource: &Resource,
+        id: ResourceId,
+        expect: Expect,
+        act: &Act,
+    ) -> Result<(Vec<Change>, Vec<HistoryDraft>), DirectoryError> {
+        let kind = resource.kind();
+        let others = self.leaves(id, act)?.into_iter();
+        let others = others.chain(self.without_manager(kind, id, act)?);
+        let (mut changes, history): (Vec<_>, Vec<_>) = others.unzip();
+        changes.push(Change::DeleteResource {
+            directory: self.row.id,
+            kind,
+            id,
+            expect,
+            names: keys::names(resource),
+        });
+        Ok((changes, history))
     }
 
     /// The users whose manager is the user `id`, where their `manager` goes with it: in profile

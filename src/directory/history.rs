@@ -125,6 +125,24 @@ mod tests {
                 json!({urn: {"old": {"costCenter": "7"}, "new": {}}}),
             ),
             (
+                json!({"emails": [{"value": "a@b.example", "type": "work"}]}),
+                json!({"emails": [{"value": "c@b.example", "type": "work"}]}),
+                json!({"emails": {
+                    "old": [{"value": "a@b.example", "type": "work"}],
+                    "new": [{"value": "c@b.example", "type": "work"}],
+                }}),
+            ),
+        ] {
+            let told = difference(&user(&old), &user(&new));
+            let told: Value = serde_json::from_slice(&told).unwrap();
+            assert_eq!(told, expected, "{old} → {new}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_entra_frees_or_takes_back_is_told() {
+        for (old, new, expected) in [
+            (
                 json!({"userName": "Mara@b.example"}),
                 json!({"userName": "3f0a3f0a3f0a3f0a3f0a3f0a3f0a3f9cmara@b.example"}),
                 json!({
@@ -152,14 +170,6 @@ mod tests {
                 json!({"userName": {
                     "old": "3f0a3f0a3f0a3f0a3f0a3f0a3f0a3f9cmara@b.example",
                     "new": "ines@b.example",
-                }}),
-            ),
-            (
-                json!({"emails": [{"value": "a@b.example", "type": "work"}]}),
-                json!({"emails": [{"value": "c@b.example", "type": "work"}]}),
-                json!({"emails": {
-                    "old": [{"value": "a@b.example", "type": "work"}],
-                    "new": [{"value": "c@b.example", "type": "work"}],
                 }}),
             ),
         ] {

@@ -257,14 +257,13 @@ impl Directory {
                 (Action::Updated, b"{}".to_vec(), stored)
             }
             Decision::Keep => {
-                let written = Written {
-                    stored: Stored::new(id, record),
-                    changed: false,
-                    notes,
-                };
                 return Ok(Prepared {
                     transaction: None,
-                    written,
+                    written: Written {
+                        stored: Stored::new(id, record),
+                        changed: false,
+                        notes,
+                    },
                 });
             }
             Decision::Put(new, payload) => {
@@ -280,18 +279,7 @@ impl Directory {
                 (Action::Updated, payload, stored)
             }
             Decision::Delete(payload) => {
-                let others = self.leaves(id, act)?.into_iter();
-                for (change, draft) in others.chain(self.without_manager(kind, id, act)?) {
-                    changes.push(change);
-                    history.push(draft);
-                }
-                changes.push(Change::DeleteResource {
-                    directory: self.row.id,
-                    kind,
-                    id,
-                    expect,
-                    names: keys::names(&resource),
-                });
+                (changes, history) = self.delete_changes(&resource, id, expect, act)?;
                 (Action::Deleted, payload, Stored::new(id, record))
             }
         };

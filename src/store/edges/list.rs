@@ -39,6 +39,11 @@ impl<E: Copy + PartialEq> List<E> {
         short.chain(long.into_iter().flatten())
     }
 
+    /// All entries.
+    pub fn all(&self) -> impl Iterator<Item = E> {
+        self.after(|_entry| false)
+    }
+
     /// Whether it holds this entry, behind those for which `before` holds.
     pub fn holds(&self, entry: E, before: impl Fn(E) -> bool) -> bool {
         self.after(before).next() == Some(entry)
@@ -152,11 +157,10 @@ impl<E: Copy + PartialEq> Lists<E> {
         list.is_some_and(|list| list.remove(entry, before))
     }
 
-    /// Empties the list of a number.
-    pub fn clear(&mut self, number: u32) {
-        if let Some(list) = place(number).and_then(|(chunk, at)| self.0.get_mut(chunk)?.get_mut(at))
-        {
-            *list = List::Short(Vec::new());
-        }
+    /// Empties the list of a number. Returns what was in it.
+    pub fn take(&mut self, number: u32) -> Option<List<E>> {
+        let (chunk, at) = place(number)?;
+        let list = self.0.get_mut(chunk)?.get_mut(at)?;
+        Some(std::mem::replace(list, List::Short(Vec::new())))
     }
 }

@@ -202,7 +202,7 @@ impl Edges {
             return Vec::new();
         };
         let list = self.groups_of(node.kind()).get(node.number());
-        let list = list.into_iter().flat_map(|list| list.after(|_group| false));
+        let list = list.into_iter().flat_map(List::all);
         list.filter_map(|number| ends.groups.id_of(number))
             .collect()
     }
@@ -215,10 +215,13 @@ impl Edges {
         };
         let of = |node: Node| {
             let list = self.groups_of(node.kind()).get(node.number());
-            list.into_iter().flat_map(|list| list.after(|_group| false))
+            list.into_iter().flat_map(List::all)
         };
         let mut found: Vec<u32> = of(node).collect();
         let direct = found.len();
+        if direct == 0 {
+            return Vec::new();
+        }
         let mut seen: HashSet<u32> = found.iter().copied().collect();
         let mut at = 0;
         while let Some(group) = found.get(at).copied() {
@@ -236,8 +239,9 @@ impl Edges {
             .collect()
     }
 
-    /// The users that are in a group or in a group that is in it, whatever the depth.
-    pub fn users_within(&self, ends: Ends<'_>, group: ResourceId) -> Vec<ResourceId> {
+    /// The users that are in a group or in a group that is in it, whatever the depth: each
+    /// with its birth number, by which lists are sorted. In no order.
+    pub fn users_within(&self, ends: Ends<'_>, group: ResourceId) -> Vec<(u64, ResourceId)> {
         let Some(group) = ends.group(group) else {
             return Vec::new();
         };
@@ -246,13 +250,11 @@ impl Edges {
         let mut users = Vec::new();
         while let Some(group) = groups.pop() {
             let list = self.members.get(group.number());
-            let list = list
-                .into_iter()
-                .flat_map(|list| list.after(|_member| false));
+            let list = list.into_iter().flat_map(List::all);
             for member in list.filter(|member| seen.insert(member.node)) {
                 match member.node.kind() {
                     ResourceKind::Group => groups.push(member.node),
-                    ResourceKind::User => users.extend(ends.id(member.node)),
+                    ResourceKind::User => users.extend(ends.users.born(member.node.number())),
                 }
             }
         }
@@ -344,17 +346,16 @@ impl Edges {
             }
         }
         if node.kind() == ResourceKind::Group {
-            let members = self.members(ends, id, None, usize::MAX);
-            for (member, _kind) in &members {
-                if let Some(end) = ends.node(*member) {
-                    let groups = self.groups_of_mut(end.kind());
-                    groups.remove(end.number(), node.number(), |other| other < node.number());
-                }
+            let number = node.number();
+            let members = self.members.take(number);
+            let members: Vec<Member> = members.iter().flat_map(List::all).collect();
+            for end in members.iter().map(|member| member.node) {
+                let groups = self.groups_of_mut(end.kind());
+                groups.remove(end.number(), number, |other| other < number);
             }
-            self.members.clear(node.number());
             self.count = self.count.saturating_sub(members.len());
-            let members = members.into_iter().map(|(member, _kind)| member);
-            self.hidden.put_all_of_group(id, members);
+            let ids = members.iter().filter_map(|member| ends.id(member.node));
+            self.hidden.put_all_of_group(id, ids);
         }
     }
 

@@ -123,6 +123,12 @@ impl Indexes {
         Some(self.slots.get(number)?.id)
     }
 
+    /// Birth number and id of the resource in the slot of that number.
+    pub fn born(&self, number: u32) -> Option<(u64, ResourceId)> {
+        let slot = self.slots.get(number)?;
+        Some((slot.born, slot.id))
+    }
+
     /// What is known of a resource.
     pub fn get(&self, id: ResourceId) -> Option<&Slot> {
         self.slots.get(self.number_of(id)?)

@@ -138,28 +138,16 @@ impl Made {
                 group,
                 members,
             } => {
-                bytes::put_u8(out, 8);
-                bytes::put_u32(out, directory.0);
-                out.extend_from_slice(group.as_bytes());
-                bytes::put_count(out, members.len());
-                for (member, came) in members {
-                    out.extend_from_slice(member.as_bytes());
-                    bytes::put_u8(out, u8::from(*came));
-                }
+                put_about(out, 8, *directory, *group);
+                put_members(out, members);
             }
             Self::Forget {
                 directory,
                 id,
                 memberships,
             } => {
-                bytes::put_u8(out, 9);
-                bytes::put_u32(out, directory.0);
-                out.extend_from_slice(id.as_bytes());
-                bytes::put_count(out, memberships.len());
-                for (group, member) in memberships {
-                    out.extend_from_slice(group.as_bytes());
-                    out.extend_from_slice(member.as_bytes());
-                }
+                put_about(out, 9, *directory, *id);
+                put_memberships(out, memberships);
             }
             Self::PutToken(row) => {
                 bytes::put_u8(out, 3);
@@ -230,6 +218,31 @@ impl Made {
             },
             _ => return Err(BadBytes),
         })
+    }
+}
+
+/// Appends the tag of a change and what it is about.
+fn put_about(out: &mut Vec<u8>, tag: u8, directory: DirectoryId, id: ResourceId) {
+    bytes::put_u8(out, tag);
+    bytes::put_u32(out, directory.0);
+    out.extend_from_slice(id.as_bytes());
+}
+
+/// Appends who came and who went.
+fn put_members(out: &mut Vec<u8>, members: &[(ResourceId, bool)]) {
+    bytes::put_count(out, members.len());
+    for (member, came) in members {
+        out.extend_from_slice(member.as_bytes());
+        bytes::put_u8(out, u8::from(*came));
+    }
+}
+
+/// Appends pairs of group and member.
+fn put_memberships(out: &mut Vec<u8>, memberships: &[(ResourceId, ResourceId)]) {
+    bytes::put_count(out, memberships.len());
+    for (group, member) in memberships {
+        out.extend_from_slice(group.as_bytes());
+        out.extend_from_slice(member.as_bytes());
     }
 }
 

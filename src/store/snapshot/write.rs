@@ -82,24 +82,7 @@ pub fn take(dir: &Path, store: StoreId, view: &View) -> io::Result<Unused> {
     out.write(&header(&taken))?;
     out.section(&rows)?;
     for directory in directories {
-        for of in [ResourceKind::User, ResourceKind::Group] {
-            let mut next = Some(0);
-            while let Some(from) = next {
-                let mut stretch = vec![kind::STRETCH];
-                bytes::put_u32(&mut stretch, directory.0);
-                bytes::put_text(&mut stretch, of.name());
-                next = {
-                    let memory = view.memory();
-                    // Deleted meanwhile: the log tells.
-                    let found = memory.directories.get(&directory);
-                    found.and_then(|found| {
-                        let indexes = &found.shelf(of).indexes;
-                        indexes.encode(from, STRETCH_SLOTS, &mut stretch)
-                    })
-                };
-                out.section(&stretch)?;
-            }
-        }
+        resources(&mut out, view, directory)?;
         labels(&mut out, view, directory)?;
         members(&mut out, view, directory)?;
     }
@@ -118,6 +101,29 @@ pub fn take(dir: &Path, store: StoreId, view: &View) -> io::Result<Unused> {
         dir: dir.to_owned(),
         taken,
     })
+}
+
+/// Writes what is known of the resources of a directory.
+fn resources(out: &mut Sections, view: &View, directory: DirectoryId) -> io::Result<()> {
+    for of in [ResourceKind::User, ResourceKind::Group] {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let mut stretch = vec![kind::STRETCH];
+            bytes::put_u32(&mut stretch, directory.0);
+            bytes::put_text(&mut stretch, of.name());
+            next = {
+                let memory = view.memory();
+                // Deleted meanwhile: the log tells.
+                let found = memory.directories.get(&directory);
+                found.and_then(|found| {
+                    let indexes = &found.shelf(of).indexes;
+                    indexes.encode(from, STRETCH_SLOTS, &mut stretch)
+                })
+            };
+            out.section(&stretch)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes what the groups of a directory are called.

@@ -183,6 +183,105 @@ impl Model {
     }
 }
 
+/// Deletes a resource.
+fn delete(store: &Store, directory: DirectoryId, model: &mut Model, number: u32) {
+    let gone = Change::DeleteResource {
+        directory,
+        kind: kind(number),
+        id: id(number),
+        expect: Expect::Exists,
+        names: Vec::new(),
+    };
+    if !model.live.contains_key(&number) {
+        assert_eq!(rejected(store.commit(plain(vec![gone]))), Reject::Missing);
+        return;
+    }
+    let mut changes = Vec::new();
+    for group in model.groups_of(number).0 {
+        if group == number {
+            continue;
+        }
+        let leave = vec![MemberStep::Leave(id(number))];
+        let revision = model.live.get_mut(&group).unwrap();
+        changes.push(members(directory, group, leave, Unknown::Refuse, *revision));
+        *revision += 1;
+    }
+    if !changes.is_empty() {
+        let alone = store.commit(plain(vec![gone.clone()]));
+        assert_eq!(rejected(alone), Reject::Stale);
+    }
+    changes.push(gone);
+    store.commit(plain(changes)).unwrap();
+    model.live.remove(&number);
+    model.deleted.insert(number);
+}
+
+/// Changes the members of a group.
+fn change(
+    store: &Store,
+    directory: DirectoryId,
+    model: &mut Model,
+    (group, steps, strict): (u32, &[(u8, Vec<u32>)], bool),
+) {
+    let unknown = if strict {
+        Unknown::Refuse
+    } else {
+        Unknown::LeaveOut
+    };
+    let asked = steps.iter().map(|(what, ids)| {
+        let ids = ids.iter().map(|number| id(*number)).collect();
+        match what {
+            0 => MemberStep::Add(ids),
+            1 => MemberStep::Remove(ids),
+            _ => MemberStep::Set(ids),
+        }
+    });
+    let revision = model.live.get(&group).copied().unwrap_or(1);
+    let made = members(directory, group, asked.collect(), unknown, revision);
+    let outcome = store.commit(plain(vec![made]));
+    if !model.live.contains_key(&group) {
+        assert_eq!(rejected(outcome), Reject::Missing);
+        return;
+    }
+    let Some(after) = model.after(group, steps, strict) else {
+        let reject = rejected(outcome);
+        assert!(matches!(reject, Reject::UnknownMembers { .. }), "{reject}");
+        return;
+    };
+    let before = model.edges.clone();
+    model.edges.retain(|(of, _)| *of != group);
+    model
+        .edges
+        .extend(after.iter().map(|member| (group, *member)));
+    let changed = before != model.edges;
+    let revision = model.live.get_mut(&group).unwrap();
+    *revision += u64::from(changed);
+    let told = &outcome.unwrap().members[0];
+    assert_eq!((told.changed, told.revision.0), (changed, *revision));
+}
+
+/// Forgets a deleted resource.
+fn forget(store: &Store, directory: DirectoryId, model: &mut Model, number: u32) {
+    let expired = store.expired(directory, AT.plus_millis(1), 100);
+    let expired = expired.into_iter().find(|found| found.id == id(number));
+    assert_eq!(expired.is_some(), model.deleted.contains(&number));
+    let Some(expired) = expired else { return };
+    let forgotten = Change::Forget {
+        directory,
+        id: id(number),
+        memberships: expired.memberships,
+    };
+    store.commit(plain(vec![forgotten])).unwrap();
+    model.deleted.remove(&number);
+    let gone = |number: &u32| !model.known(*number);
+    let edges = model.edges.clone();
+    let kept = edges.into_iter().filter(|(group, member)| {
+        // What is kept at a group that is gone too goes with that.
+        !gone(group) && (!gone(member) || model.deleted.contains(group))
+    });
+    model.edges = kept.collect();
+}
+
 /// Makes one step in the store and in the model.
 fn make(store: &Store, directory: DirectoryId, model: &mut Model, step: &Step) {
     match step {
@@ -201,94 +300,11 @@ fn make(store: &Store, directory: DirectoryId, model: &mut Model, step: &Step) {
             model.live.insert(*number, 1);
             model.deleted.remove(number);
         }
-        Step::Delete(number) => {
-            let delete = Change::DeleteResource {
-                directory,
-                kind: kind(*number),
-                id: id(*number),
-                expect: Expect::Exists,
-                names: Vec::new(),
-            };
-            if !model.live.contains_key(number) {
-                assert_eq!(rejected(store.commit(plain(vec![delete]))), Reject::Missing);
-                return;
-            }
-            let mut changes = Vec::new();
-            for group in model.groups_of(*number).0 {
-                if group == *number {
-                    continue;
-                }
-                let leave = vec![MemberStep::Leave(id(*number))];
-                let revision = model.live.get_mut(&group).unwrap();
-                changes.push(members(directory, group, leave, Unknown::Refuse, *revision));
-                *revision += 1;
-            }
-            if !changes.is_empty() {
-                let alone = store.commit(plain(vec![delete.clone()]));
-                assert_eq!(rejected(alone), Reject::Stale);
-            }
-            changes.push(delete);
-            store.commit(plain(changes)).unwrap();
-            model.live.remove(number);
-            model.deleted.insert(*number);
-        }
+        Step::Delete(number) => delete(store, directory, model, *number),
         Step::Members(group, steps, strict) => {
-            let unknown = if *strict {
-                Unknown::Refuse
-            } else {
-                Unknown::LeaveOut
-            };
-            let made = steps.iter().map(|(what, ids)| {
-                let ids = ids.iter().map(|number| id(*number)).collect();
-                match what {
-                    0 => MemberStep::Add(ids),
-                    1 => MemberStep::Remove(ids),
-                    _ => MemberStep::Set(ids),
-                }
-            });
-            let revision = model.live.get(group).copied().unwrap_or(1);
-            let change = members(directory, *group, made.collect(), unknown, revision);
-            let outcome = store.commit(plain(vec![change]));
-            if !model.live.contains_key(group) {
-                assert_eq!(rejected(outcome), Reject::Missing);
-                return;
-            }
-            let Some(after) = model.after(*group, steps, *strict) else {
-                let reject = rejected(outcome);
-                assert!(matches!(reject, Reject::UnknownMembers { .. }), "{reject}");
-                return;
-            };
-            let before = model.edges.clone();
-            model.edges.retain(|(of, _)| of != group);
-            model
-                .edges
-                .extend(after.iter().map(|member| (*group, *member)));
-            let changed = before != model.edges;
-            let revision = model.live.get_mut(group).unwrap();
-            *revision += u64::from(changed);
-            let told = &outcome.unwrap().members[0];
-            assert_eq!((told.changed, told.revision.0), (changed, *revision));
+            change(store, directory, model, (*group, steps, *strict));
         }
-        Step::Forget(number) => {
-            let expired = store.expired(directory, AT.plus_millis(1), 100);
-            let expired = expired.into_iter().find(|found| found.id == id(*number));
-            assert_eq!(expired.is_some(), model.deleted.contains(number));
-            let Some(expired) = expired else { return };
-            let forget = Change::Forget {
-                directory,
-                id: id(*number),
-                memberships: expired.memberships,
-            };
-            store.commit(plain(vec![forget])).unwrap();
-            model.deleted.remove(number);
-            let gone = |number: &u32| !model.known(*number);
-            let edges = model.edges.clone();
-            let kept = edges.into_iter().filter(|(group, member)| {
-                // What is kept at a group that is gone too goes with that.
-                !gone(group) && (!gone(member) || model.deleted.contains(group))
-            });
-            model.edges = kept.collect();
-        }
+        Step::Forget(number) => forget(store, directory, model, *number),
         Step::Chore(chore) => {
             let reports = store
                 .chore(*chore, Duration::from_secs(60))
