@@ -16,6 +16,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::process::Pid;
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -159,6 +161,28 @@ impl Process {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Asks the process to end, as systemd does, and waits until it has.
+    pub fn stop(&mut self) {
+        let child = self.child.as_ref().unwrap();
+        let pid = Pid::from_child(child);
+        rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        let status = self.ended(PATIENCE);
+        assert!(
+            status.is_some_and(|status| status.success()),
+            "{status:?}:\n{}",
+            self.output()
+        );
+    }
+
+    /// Begins a command of the command line, whatever comes of it.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+        command.args(arguments).arg("--socket");
+        command.arg(self.state().join("admin.sock"));
+        let silent = command.stdin(Stdio::null()).stdout(Stdio::null());
+        silent.stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Runs the command line against it; answers the exit status and the JSON.

@@ -3,7 +3,8 @@
 //! Every writer owns its users and groups and knows what was acknowledged of them and what was under way when the process
 //! died; all of them share one group. After the restart each acknowledged write must be there, each write under way wholly
 //! there or wholly absent, and record, `userName`, `displayName`, `externalId`, `members.value`, `groups`, lists and counts must
-//! agree. `ROLLCALL_KILL_ROUNDS` sets the rounds (default 4), `ROLLCALL_KILL_SEED` repeats the choices of a run (not the
+//! agree. At times the store is compacted meanwhile, or ends cleanly before a round, so that bases and snapshots of the indexes
+//! are what a start begins with. `ROLLCALL_KILL_ROUNDS` sets the rounds (default 4), `ROLLCALL_KILL_SEED` repeats the choices of a run (not the
 //! moments: those belong to the machine).
 
 mod check;
@@ -35,6 +36,11 @@ const KILL_WITHIN_MS: u64 = 900;
 const ROUNDS_A_STORE: u64 = 10;
 /// Of how many restarts one is killed while it starts.
 const KILL_WHILE_STARTING: u64 = 4;
+
+/// Of how many rounds one has the store compacted while the writers write.
+const COMPACT_BESIDE: u64 = 3;
+/// Of how many rounds one ends with a clean stop, so that the next begins with a snapshot of the indexes.
+const STOP_AFTER: u64 = 3;
 
 /// A process over one store, and those who write to it.
 struct Stage {
@@ -143,7 +149,11 @@ impl Stage {
         self.start(dice);
         let access = self.process.ready();
         check(&access, &self.everybody, &mut self.writers, sum).unwrap();
-        self.process.kill();
+        if dice.below(STOP_AFTER) == 0 {
+            self.process.stop();
+        } else {
+            self.process.kill();
+        }
     }
 
     /// Starts the process; now and then it is killed while it starts, and started again.
@@ -170,8 +180,14 @@ impl Stage {
                 })
             })
             .collect();
+        let compact = dice.below(COMPACT_BESIDE) == 0;
+        let compact = compact.then(|| self.process.begin(&["storage", "compact"]));
         pause(Duration::from_millis(20 + dice.below(KILL_WITHIN_MS)));
         self.process.kill();
+        if let Some(mut compact) = compact {
+            // Done, or cut off.
+            compact.wait().unwrap();
+        }
         let threads = threads.into_iter();
         self.writers = threads.map(|thread| thread.join().unwrap()).collect();
         sum.acknowledged += acknowledged.load(Ordering::SeqCst);
