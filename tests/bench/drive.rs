@@ -1,6 +1,8 @@
 //! Load: some connections, one operation, a fixed time; what came of it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -44,6 +46,8 @@ pub struct Drive {
     pub refused: bool,
     /// The server's process, to read its CPU time.
     pub pid: Option<u32>,
+    /// Ends it before its time once this is set.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 /// What came of it.
@@ -61,6 +65,8 @@ pub struct Figures {
     pub p99_us: u32,
     /// Latency of 99.9 %.
     pub p999_us: u32,
+    /// The longest.
+    pub max_us: u32,
     /// Bytes of the body of a good answer.
     pub body_bytes: u64,
     /// CPU time of the server for one request, in nanoseconds.
@@ -157,7 +163,9 @@ impl Drive {
             }
             let now = Instant::now();
             let start = times.step.map_or(now, |_step| due);
-            let over = now >= times.until || start >= times.until;
+            let stop = self.stop.as_ref();
+            let stopped = stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+            let over = stopped || now >= times.until || start >= times.until;
             // An answer may take longer than all the time there is; one counts in any case.
             if over && (times.step.is_some() || seen.errors > 0 || !seen.latencies_us.is_empty()) {
                 return seen;
@@ -247,6 +255,7 @@ fn sum(all: Vec<Seen>, began: Instant, cpu_ns: Option<u64>) -> Figures {
         p50_us: percentile(&latencies, 500),
         p99_us: percentile(&latencies, 990),
         p999_us: percentile(&latencies, 999),
+        max_us: percentile(&latencies, 1000),
         body_bytes: body_bytes.checked_div(requests).unwrap_or(0),
         cpu_ns: cpu_ns.and_then(|cpu| cpu.checked_div(requests)),
         errors,

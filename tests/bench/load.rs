@@ -1,4 +1,4 @@
-//! Filling a server: users and groups made by POST, as fast as some connections can.
+//! Filling a server: users and groups made by POST, members by PATCH, as fast as some connections can.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -7,19 +7,22 @@ use std::time::Duration;
 use std::time::Instant;
 
 use hyper::Method;
-use hyper::body::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::failed::Failed;
+use crate::operation::Ask;
+use crate::operation::add_members;
+use crate::operation::with_body;
 use crate::people::Ids;
 use crate::people::People;
+use crate::wire::Answer;
 use crate::wire::Target;
 use crate::wire::Wire;
 
 /// Connections that fill a server.
 const CONNECTIONS: u64 = 64;
-/// How often a POST is tried that the server puts off (429, 503), a tenth of a second apart.
+/// How often a write is tried that the server puts off (429, 503), a tenth of a second apart.
 const ATTEMPTS: u32 = 100;
 /// Members of a group that is loaded.
 const MEMBERS: u64 = 100;
@@ -35,13 +38,15 @@ pub struct Filled {
     pub json_bytes: u64,
 }
 
-/// What a POST is about.
+/// What is made.
 #[derive(Clone, Debug)]
 enum What {
-    /// `/Users`
+    /// Users.
     Users,
-    /// `/Groups`, with members out of these.
-    Groups(Arc<People>),
+    /// Groups, each with the first so many of these as its members.
+    Groups(Arc<People>, u64),
+    /// Members of these groups, out of these users.
+    Memberships(Arc<People>, Arc<People>),
 }
 
 /// What all connections share.
@@ -64,30 +69,68 @@ pub async fn users(target: &Target, letter: char, count: u64) -> Result<(People,
     fill(target, What::Users, letter, count).await
 }
 
-/// Makes `count` groups of some of `users`. `Ok(Err(reason))` when the server has no groups.
+/// Makes `count` groups whose names begin with `letter`, each with the first `members` of `users`.
 pub async fn groups(
     target: &Target,
-    users: &Arc<People>,
+    letter: char,
     count: u64,
-) -> Result<Result<(People, Filled), String>, Failed> {
+    users: &Arc<People>,
+    members: u64,
+) -> Result<(People, Filled), Failed> {
+    fill(
+        target,
+        What::Groups(Arc::clone(users), members),
+        letter,
+        count,
+    )
+    .await
+}
+
+/// Gives each of `groups` its members: a hundred of `users`, the last of whom is in none.
+pub async fn memberships(
+    target: &Target,
+    groups: &Arc<People>,
+    users: &Arc<People>,
+) -> Result<Filled, Failed> {
+    let each = members_of_each(users);
+    let groups_with_any = if each > 0 { groups.len() } else { 0 };
+    let what = What::Memberships(Arc::clone(groups), Arc::clone(users));
+    let (_nobody, filled) = fill(target, what, 'm', groups_with_any).await?;
+    Ok(Filled {
+        count: filled.count * each,
+        ..filled
+    })
+}
+
+/// How many members each group gets.
+fn members_of_each(users: &People) -> u64 {
+    MEMBERS.min(users.len().saturating_sub(1))
+}
+
+/// Why the server has no groups, if it has none.
+pub async fn refusal(target: &Target) -> Result<Option<String>, Failed> {
     let probe = People::new('g')?.new_group(0, &[]);
     let mut wire = Wire::connect(target).await?;
-    let body = Some(Bytes::from(probe.to_string()));
-    let answer = wire.send(target, Method::POST, "/Groups", body).await?;
-    if matches!(answer.status, 403 | 404 | 405 | 501) {
-        let text = String::from_utf8_lossy(&answer.body);
-        let detail = serde_json::from_str(&text)
-            .ok()
-            .and_then(|error: Value| Some(error.get("detail")?.as_str()?.to_owned()));
-        let said = detail.unwrap_or_else(|| text.into_owned());
-        return Ok(Err(format!(
-            "POST /Groups answered {}: {said}",
-            answer.status
-        )));
+    let answer = wire
+        .ask(
+            target,
+            with_body(Method::POST, "/Groups".to_owned(), &probe),
+        )
+        .await?;
+    if !matches!(answer.status, 403 | 404 | 405 | 501) {
+        let path = format!("/Groups/{}", id_in(&answer)?);
+        wire.send(target, Method::DELETE, &path, None).await?;
+        return Ok(None);
     }
-    let (groups, filled) = fill(target, What::Groups(Arc::clone(users)), 'g', count).await?;
-    let outsider = users.id(users.len().saturating_sub(1)).unwrap_or_default();
-    Ok(Ok((groups.with_member(outsider), filled)))
+    let text = String::from_utf8_lossy(&answer.body);
+    let detail = serde_json::from_str(&text)
+        .ok()
+        .and_then(|error: Value| Some(error.get("detail")?.as_str()?.to_owned()));
+    let said = detail.unwrap_or_else(|| text.into_owned());
+    Ok(Some(format!(
+        "POST /Groups answered {}: {said}",
+        answer.status
+    )))
 }
 
 /// Makes `count` of them.
@@ -141,51 +184,69 @@ impl Job {
             if number >= self.count {
                 return Ok((made, bytes));
             }
-            let (path, body) = self.body(number);
-            let body = Bytes::from(body.to_string());
-            bytes += u64::try_from(body.len()).unwrap_or(0);
-            made.push((number, self.post(&mut wire, path, body).await?));
+            let ask = self.ask(number)?;
+            bytes += ask
+                .body
+                .as_ref()
+                .map_or(0, |body| u64::try_from(body.len()).unwrap_or(0));
+            let answer = done(&self.target, &mut wire, ask).await?;
+            if answer.status == 201 {
+                made.push((number, id_in(&answer)?));
+            }
         }
     }
 
-    /// Path and body of the POST of `number`.
-    fn body(&self, number: u64) -> (&'static str, Value) {
+    /// The request that makes `number`.
+    fn ask(&self, number: u64) -> Result<Ask, Failed> {
         match &self.what {
-            What::Users => ("/Users", self.people.new_user(number)),
-            What::Groups(users) => {
-                // The last user is in no group, so that groups can take it in.
+            What::Users => {
+                let body = self.people.new_user(number);
+                Ok(with_body(Method::POST, "/Users".to_owned(), &body))
+            }
+            What::Groups(users, members) => {
+                let members: Vec<&str> = (0..*members).map_while(|at| users.id(at)).collect();
+                let body = self.people.new_group(number, &members);
+                Ok(with_body(Method::POST, "/Groups".to_owned(), &body))
+            }
+            What::Memberships(groups, users) => {
                 let last = users.len().saturating_sub(1);
-                let members: Vec<&str> = (0..MEMBERS.min(last))
+                let members: Vec<&str> = (0..members_of_each(users))
                     .filter_map(|member| users.id((number * MEMBERS + member).checked_rem(last)?))
                     .collect();
-                ("/Groups", self.people.new_group(number, &members))
+                let group = groups.id(number);
+                let group = group.ok_or_else(|| Failed::new("a group has no id"))?;
+                Ok(add_members(group, &members))
             }
         }
     }
+}
 
-    /// One POST; the id that the server gave.
-    async fn post(&self, wire: &mut Wire, path: &str, body: Bytes) -> Result<Box<str>, Failed> {
-        for _ in 0..ATTEMPTS {
-            let answer = wire
-                .send(&self.target, Method::POST, path, Some(body.clone()))
-                .await?;
-            match answer.status {
-                201 => {
-                    let made: Value = serde_json::from_slice(&answer.body)?;
-                    let id = made.get("id").and_then(Value::as_str);
-                    return id
-                        .map(Into::into)
-                        .ok_or_else(|| Failed::new(format!("POST {path} answered without id")));
-                }
-                429 | 503 => tokio::time::sleep(Duration::from_millis(100)).await,
-                status => {
-                    let text = String::from_utf8_lossy(&answer.body);
-                    return Err(Failed::new(format!(
-                        "POST {path} answered {status}: {text}"
-                    )));
-                }
+/// The id of what an answer says was made.
+pub fn id_in(answer: &Answer) -> Result<Box<str>, Failed> {
+    let made: Value = serde_json::from_slice(&answer.body)?;
+    let id = made.get("id").and_then(Value::as_str);
+    id.map(Into::into)
+        .ok_or_else(|| Failed::new("a POST was answered without id"))
+}
+
+/// Sends a write until the server takes it, and no longer puts it off.
+pub async fn done(target: &Target, wire: &mut Wire, ask: Ask) -> Result<Answer, Failed> {
+    for _ in 0..ATTEMPTS {
+        let answer = wire.ask(target, ask.clone()).await?;
+        match answer.status {
+            200 | 201 | 204 => return Ok(answer),
+            429 | 503 => tokio::time::sleep(Duration::from_millis(100)).await,
+            status => {
+                let text = String::from_utf8_lossy(&answer.body);
+                return Err(Failed::new(format!(
+                    "{} {} answered {status}: {text}",
+                    ask.method, ask.path
+                )));
             }
         }
-        Err(Failed::new(format!("POST {path} is put off for too long")))
     }
+    Err(Failed::new(format!(
+        "{} {} is put off for too long",
+        ask.method, ask.path
+    )))
 }

@@ -7,10 +7,13 @@
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 mod ceiling;
+mod compare;
 mod drive;
 mod failed;
+mod groups;
 mod load;
 mod machine;
+mod members;
 mod one;
 mod operation;
 mod people;
@@ -36,6 +39,7 @@ use tokio::signal::unix::signal;
 
 use crate::failed::Failed;
 use crate::machine::Machine;
+use crate::operation::About;
 use crate::operation::Operation;
 use crate::report::Report;
 use crate::report::SCHEMA;
@@ -45,6 +49,9 @@ use crate::run::Plan;
 use crate::run::Run;
 use crate::verdict::judge;
 use crate::wire::Target;
+
+/// Members of the large group, unless told otherwise.
+const LARGE_GROUP: u64 = 100_000;
 
 /// Measures a SCIM server. Without a subcommand: the whole table.
 #[derive(Debug, Parser)]
@@ -78,9 +85,13 @@ struct Table {
         default_value = "1000"
     )]
     users: Vec<u64>,
-    /// How many groups
+    /// How many groups of a hundred members; 0 leaves all groups out
     #[arg(long, value_name = "N", default_value_t = 10)]
     groups: u64,
+    /// Members of a large group, at most as many as there are users: what costs the same whatever the number, and what does
+    /// not. 0 leaves that out, and so does --operations unless this is given too [default: 100000]
+    #[arg(long, value_name = "N")]
+    members: Option<u64>,
     /// Connections of each measurement [default: 1,16,64; with --quick: 16]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     connections: Vec<u64>,
@@ -250,8 +261,15 @@ fn plan(arguments: &Table, folder: &Path) -> Plan {
         [] => Operation::value_variants(),
         given => given,
     };
+    let compare_members = arguments.operations.is_empty() || arguments.members.is_some();
+    let large = operations
+        .iter()
+        .any(|operation| operation.about() == About::Large);
+    let members = arguments.members.unwrap_or(LARGE_GROUP);
     Plan {
         groups: arguments.groups,
+        members: if compare_members || large { members } else { 0 },
+        compare_members: compare_members && members > 0,
         connections,
         time: seconds(arguments.seconds, 3.0, 1.0),
         warm_up: seconds(arguments.warm_up, 1.0, 0.3),

@@ -9,7 +9,10 @@ use serde_json::json;
 
 use crate::drive::Drive;
 use crate::failed::Failed;
+use crate::groups;
+use crate::groups::Groups;
 use crate::load;
+use crate::operation::About;
 use crate::operation::Operation;
 use crate::people::People;
 use crate::wire::Target;
@@ -47,6 +50,9 @@ pub struct Arguments {
     /// Groups to create before, for the operations on groups
     #[arg(long, value_name = "N", default_value_t = 10)]
     groups: u64,
+    /// Members of the large group, at most as many as there are users
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    members: u64,
     /// Requests a second over all connections; 0 means as many as go
     #[arg(long, value_name = "N", default_value_t = 0)]
     rate: u64,
@@ -78,10 +84,14 @@ pub async fn load(arguments: &Arguments) -> Result<(), Failed> {
     }
     let mut people = Arc::new(people);
     if operation.of_groups() {
-        let (groups, _filled) = load::groups(&target, &people, arguments.groups.max(1))
-            .await?
-            .map_err(Failed::new)?;
-        people = Arc::new(groups);
+        let empty = groups::empty(&target, arguments.groups.max(1)).await?;
+        let (empty, _filled) = empty.map_err(Failed::new)?;
+        let members = match operation.about() {
+            About::Large => arguments.members,
+            _ => 0,
+        };
+        let (groups, _gathered) = Groups::gather(&target, empty, &people, members).await?;
+        people = groups.people(operation.about()).map_or(people, Arc::clone);
     }
     let figures = Drive {
         target,
@@ -94,6 +104,7 @@ pub async fn load(arguments: &Arguments) -> Result<(), Failed> {
         forgetful: false,
         refused: false,
         pid: arguments.pid,
+        stop: None,
     }
     .run()
     .await?;

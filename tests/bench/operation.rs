@@ -36,16 +36,39 @@ pub enum Operation {
     Post,
     /// DELETE /Users/{id}
     Delete,
+    /// GET /Users/{id} of a user that is in 50 groups
+    GetInGroups,
     /// GET /Groups/{id}
     GroupGet,
     /// GET /Groups?filter=displayName eq "…"
     GroupFilter,
+    /// The same with excludedAttributes=members, as Entra asks
+    GroupLookup,
+    /// GET /Groups?excludedAttributes=members&filter=members.value eq "…"
+    GroupOf,
+    /// GET /Groups/{id} of the large group, with all its members
+    GroupLarge,
+    /// GET /Groups/{id}?excludedAttributes=members of the large group
+    GroupBare,
     /// PATCH /Groups/{id}: one member added, or removed again
     GroupPatch,
 }
 
+/// Whom requests are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Users.
+    Users,
+    /// Users that are in many groups.
+    Crowd,
+    /// Groups.
+    Groups,
+    /// A group with very many members.
+    Large,
+}
+
 /// A request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ask {
     /// Its method.
     pub method: Method,
@@ -62,9 +85,21 @@ impl Operation {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// Whom it is about.
+    pub const fn about(self) -> About {
+        match self {
+            Self::GetInGroups => About::Crowd,
+            Self::GroupGet | Self::GroupFilter | Self::GroupLookup | Self::GroupPatch => {
+                About::Groups
+            }
+            Self::GroupLarge | Self::GroupBare => About::Large,
+            _ => About::Users,
+        }
+    }
+
     /// Whether it needs groups.
-    pub const fn of_groups(self) -> bool {
-        matches!(self, Self::GroupGet | Self::GroupFilter | Self::GroupPatch)
+    pub fn of_groups(self) -> bool {
+        self == Self::GroupOf || self.about() != About::Users
     }
 
     /// Whether it changes something.
@@ -92,7 +127,7 @@ impl Operation {
         let anybody = scatter(number).checked_rem(people.len()).unwrap_or(0);
         let everybody = number.checked_rem(people.len()).unwrap_or(0);
         Some(match self {
-            Self::Get => get(format!("/Users/{}", people.id(anybody)?)),
+            Self::Get | Self::GetInGroups => get(format!("/Users/{}", people.id(anybody)?)),
             Self::List => get(format!("/Users?startIndex={}&count=100", anybody + 1)),
             Self::Filter => filter("userName", "eq", &people.name(anybody)),
             Self::External => filter("externalId", "eq", &people.external_id(anybody)),
@@ -115,28 +150,55 @@ impl Operation {
                 path: format!("/Users/{}", people.id(number)?),
                 body: None,
             },
-            Self::GroupGet => get(format!("/Groups/{}", people.id(anybody)?)),
+            Self::GroupGet | Self::GroupLarge => get(format!("/Groups/{}", people.id(anybody)?)),
             Self::GroupFilter => {
                 let name = people.external_id(anybody);
                 get(format!("/Groups?filter=displayName+eq+%22{name}%22"))
             }
+            Self::GroupLookup => {
+                let name = people.external_id(anybody);
+                get(format!(
+                    "/Groups?excludedAttributes=members&filter=displayName+eq+%22{name}%22"
+                ))
+            }
+            Self::GroupOf => {
+                let id = people.id(anybody)?;
+                get(format!(
+                    "/Groups?excludedAttributes=members&filter=members.value+eq+%22{id}%22"
+                ))
+            }
+            Self::GroupBare => {
+                let id = people.id(anybody)?;
+                get(format!("/Groups/{id}?excludedAttributes=members"))
+            }
             Self::GroupPatch => {
                 // Each group gets the member in one round and loses it in the next.
                 let added = number.checked_div(people.len())? % 2 == 0;
-                let member = people.member()?;
-                let operation = if added {
-                    json!({"op": "add", "path": "members", "value": [{"value": member}]})
-                } else {
-                    json!({"op": "remove", "path": format!("members[value eq \"{member}\"]")})
-                };
-                patch(format!("/Groups/{}", people.id(everybody)?), &operation)
+                change_member(people.id(everybody)?, people.member()?, added)
             }
         })
     }
 }
 
+/// The PATCH of a group by which one member comes or goes.
+pub fn change_member(group: &str, member: &str, comes: bool) -> Ask {
+    let operation = if comes {
+        json!({"op": "Add", "path": "members", "value": [{"value": member}]})
+    } else {
+        json!({"op": "Remove", "path": format!("members[value eq \"{member}\"]")})
+    };
+    patch(format!("/Groups/{group}"), &operation)
+}
+
+/// The PATCH by which many become members of a group.
+pub fn add_members(group: &str, members: &[&str]) -> Ask {
+    let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
+    let operation = json!({"op": "Add", "path": "members", "value": members});
+    patch(format!("/Groups/{group}"), &operation)
+}
+
 /// A GET.
-const fn get(path: String) -> Ask {
+pub const fn get(path: String) -> Ask {
     Ask {
         method: Method::GET,
         path,
@@ -153,7 +215,7 @@ fn filter(attribute: &str, operator: &str, value: &str) -> Ask {
 }
 
 /// A request with a body.
-fn with_body(method: Method, path: String, body: &Value) -> Ask {
+pub fn with_body(method: Method, path: String, body: &Value) -> Ask {
     Ask {
         method,
         path,

@@ -64,6 +64,21 @@ impl People {
         self
     }
 
+    /// The first `count` of them, as users of their own right.
+    pub fn first(&self, count: u64) -> Self {
+        let mut ids = Ids::default();
+        for id in (0..count).map_while(|number| self.id(number)) {
+            ids.push(id);
+        }
+        Self {
+            letter: self.letter,
+            tag: self.tag.clone(),
+            ids,
+            next: AtomicU64::new(0),
+            member: None,
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> u64 {
         self.ids.len()

@@ -39,3 +39,8 @@ pub fn memory(pid: Option<u32>) -> Option<Memory> {
         peak_bytes: bytes("VmHWM:")?,
     })
 }
+
+/// Lets the most that was ever resident begin anew. Returns whether the system permits it.
+pub fn forget_peak(pid: Option<u32>) -> bool {
+    pid.is_some_and(|pid| fs::write(format!("/proc/{pid}/clear_refs"), "5").is_ok())
+}

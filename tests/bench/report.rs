@@ -7,14 +7,19 @@ use serde::Serialize;
 use crate::drive::Figures;
 use crate::drive::per_second;
 use crate::drive::percentile;
+use crate::groups::Gathered;
 use crate::load::Filled;
 use crate::machine::Machine;
 use crate::machine::Part;
+use crate::members::Members;
 use crate::process::Memory;
 use crate::verdict::Verdict;
 
 /// Version of the JSON file.
 pub const SCHEMA: &str = "rollcall.bench/1";
+
+/// The moment of a look at the memory, before there are memberships.
+pub const WITHOUT_MEMBERS: &str = "with empty groups, after a clean start";
 
 /// Everything.
 #[derive(Debug, Serialize)]
@@ -46,6 +51,8 @@ pub struct Size {
     pub groups: Option<Filled>,
     /// Why there are no groups.
     pub groups_skipped: Option<String>,
+    /// What giving them members took.
+    pub memberships: Option<Gathered>,
     /// Starts and stops.
     pub starts: Vec<Start>,
     /// Memory at several moments.
@@ -54,6 +61,8 @@ pub struct Size {
     pub disk: Vec<DiskAt>,
     /// Every operation.
     pub rows: Vec<Row>,
+    /// Groups with few members and with many.
+    pub members: Option<Members>,
     /// The store driven directly.
     pub store: Vec<StoreRow>,
     /// GET at a fixed rate, quiet and beside wrong tokens.

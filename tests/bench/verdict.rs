@@ -4,12 +4,18 @@ use serde::Serialize;
 
 use crate::report::Row;
 use crate::report::Size;
+use crate::report::WITHOUT_MEMBERS;
 use crate::report::megabytes;
 
 /// Creates a second that the first prototype of this store reached with as many writers, on two cores: the floor.
 const STORE_FLOOR: [(usize, f64); 3] = [(1, 2_410.0), (16, 9_198.0), (64, 20_506.0)];
 /// Users from which disk space says something: below, the segments set aside ahead of time are most of it.
 const DISK_USERS_MIN: u64 = 100_000;
+
+/// Memberships from which a difference in memory tells what one takes.
+const MEMBERSHIPS_MIN: u64 = 100_000;
+/// Members of a group that is large.
+const LARGE: u64 = 100_000;
 
 /// One aim.
 #[derive(Debug, Serialize)]
@@ -48,6 +54,8 @@ pub fn judge(sizes: &[Size]) -> Vec<Verdict> {
         judge.starts();
         judge.disk();
         judge.flood();
+        judge.memberships();
+        judge.members();
         verdicts.append(&mut judge.verdicts);
     }
     verdicts.extend(across(sizes));
@@ -61,11 +69,6 @@ pub fn judge(sizes: &[Size]) -> Vec<Verdict> {
             met: None,
         });
     };
-    untold(
-        "one member added to a group of 100 000",
-        "not measured: no groups of that size",
-        "<= 1.5 x a group of 100",
-    );
     untold(
         "token check, once remembered",
         "not measured: a part of every GET",
@@ -185,7 +188,8 @@ impl Judge<'_> {
             let max = match at.when {
                 "after one token check" => 40_000_000,
                 "loaded" | "after a clean start" | "after kill -9" | "at the end" => {
-                    150_000_000 + 400 * size.users
+                    let memberships = size.memberships.map_or(0, |found| found.memberships);
+                    150_000_000 + 400 * size.users + 24 * memberships
                 }
                 _ => continue,
             };
@@ -260,5 +264,60 @@ impl Judge<'_> {
             "<= 3 x",
             (flood.flooded.requests > 0 && flood.wrong.requests > 0).then_some(ratio <= 3.0),
         );
+    }
+
+    /// What memberships take of the memory.
+    fn memberships(&mut self) {
+        let size = self.size;
+        let at = |when: &str| {
+            let mut all = size.memory.iter();
+            let found = all.find(|at| at.when == when)?;
+            Some(found.memory.rss_bytes)
+        };
+        let before = at(WITHOUT_MEMBERS);
+        let Some((before, after)) = before.zip(at("after a clean start")) else {
+            return;
+        };
+        let count = size.memberships.map_or(0, |found| found.memberships);
+        let Some(each) = after.saturating_sub(before).checked_div(count) else {
+            return;
+        };
+        self.say(
+            "memory for one membership, after a clean start",
+            format!("{each} B of {count}"),
+            "<= 24 B",
+            (count >= MEMBERSHIPS_MIN).then_some(each <= 24),
+        );
+    }
+
+    /// Groups with few members and with many.
+    fn members(&mut self) {
+        let Some(found) = &self.size.members else {
+            return;
+        };
+        let (few, many) = (&found.one_of_few, &found.one_of_many);
+        for (what, few, many) in [
+            ("added to", few.add.p50_us, many.add.p50_us),
+            ("removed from", few.remove.p50_us, many.remove.p50_us),
+        ] {
+            let ratio = f64::from(many) / f64::from(few.max(1));
+            self.say(
+                format!("one member {what} a group of {}", found.many),
+                format!("{many} us, {ratio:.2} x a group of {}", found.few),
+                "<= 1.5 x, of 100 000",
+                (found.many >= LARGE).then_some(ratio <= 1.5),
+            );
+        }
+        for (parallel, members) in [
+            (&found.parallel_few, found.few),
+            (&found.parallel_many, found.many),
+        ] {
+            self.say(
+                format!("members after changes in parallel, of {members}"),
+                if parallel.exact { "exact" } else { "wrong" }.to_owned(),
+                "exact",
+                Some(parallel.exact),
+            );
+        }
     }
 }

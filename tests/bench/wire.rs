@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::failed::Failed;
+use crate::operation::Ask;
 
 /// Where requests go.
 #[derive(Clone)]
@@ -153,6 +154,11 @@ impl Wire {
             tokio::spawn(connection);
             Ok(Self::One(sender))
         }
+    }
+
+    /// Sends what is asked and reads the whole answer.
+    pub async fn ask(&mut self, target: &Target, ask: Ask) -> Result<Answer, Failed> {
+        self.send(target, ask.method, &ask.path, ask.body).await
     }
 
     /// Sends one request and reads the whole answer.

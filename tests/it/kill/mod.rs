@@ -3,9 +3,9 @@
 //! Every writer owns its users and groups and knows what was acknowledged of them and what was under way when the process
 //! died; all of them share one group. After the restart each acknowledged write must be there, each write under way wholly
 //! there or wholly absent, and record, `userName`, `displayName`, `externalId`, `members.value`, `groups`, lists and counts must
-//! agree. At times the store is compacted meanwhile, or ends cleanly before a round, so that bases and snapshots of the indexes
-//! are what a start begins with. `ROLLCALL_KILL_ROUNDS` sets the rounds (default 4), `ROLLCALL_KILL_SEED` repeats the choices of a run (not the
-//! moments: those belong to the machine).
+//! agree. At times the store is compacted meanwhile, or ends cleanly before a round, so that bases and snapshots of the
+//! indexes are what a start begins with. `ROLLCALL_KILL_ROUNDS` sets the rounds (default 4), `ROLLCALL_KILL_SEED` repeats the
+//! choices of a run (not the moments: those belong to the machine).
 
 mod check;
 mod world;

@@ -1,5 +1,7 @@
 //! The whole run with one number of users: fill, restart, drive every operation, drive the store, sum up.
 
+mod members;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use crate::ceiling::Ceiling;
 use crate::drive::Drive;
 use crate::drive::Figures;
 use crate::failed::Failed;
+use crate::groups;
+use crate::groups::Groups;
 use crate::load;
 use crate::machine;
 use crate::operation::Operation;
@@ -45,6 +49,10 @@ const BEFORE_KILL: Duration = Duration::from_secs(2);
 pub struct Plan {
     /// Groups to make.
     pub groups: u64,
+    /// Members of the large group; 0 for none.
+    pub members: u64,
+    /// Whether groups with few and with many members are compared.
+    pub compare_members: bool,
     /// Connections of each measurement.
     pub connections: Vec<u64>,
     /// How long each is measured.
@@ -78,7 +86,7 @@ pub struct Run<'a> {
     /// The users.
     people: Arc<People>,
     /// The groups.
-    groups: Option<Arc<People>>,
+    groups: Option<Groups>,
     /// What was found.
     size: Size,
 }
@@ -146,7 +154,7 @@ impl<'a> Run<'a> {
         let (writes, reads): (Vec<_>, Vec<_>) = operations
             .iter()
             .copied()
-            .filter(|operation| !operation.of_groups() || self.groups.is_some())
+            .filter(|operation| self.can(*operation))
             .partition(|operation| operation.writes());
         self.operations(&reads).await?;
         for operation in AT_RATE
@@ -158,6 +166,7 @@ impl<'a> Run<'a> {
                     .await?;
             }
         }
+        self.members().await?;
         self.operations(&writes).await?;
         if self.plan.rate > 0 && operations.contains(&Operation::Get) {
             self.flood().await?;
@@ -178,11 +187,11 @@ impl<'a> Run<'a> {
         self.people = Arc::new(people);
         self.size.filled = Some(filled);
         if self.plan.groups > 0 {
-            match load::groups(&self.target, &self.people, self.plan.groups).await? {
-                Ok((groups, filled)) => {
+            match groups::empty(&self.target, self.plan.groups).await? {
+                Ok((empty, filled)) => {
                     println!("{} groups in {:.1} s", filled.count, filled.seconds);
-                    self.groups = Some(Arc::new(groups));
                     self.size.groups = Some(filled);
+                    self.gather(empty).await?;
                 }
                 Err(reason) => {
                     println!("no groups, and no operations on them: {reason}");
@@ -237,6 +246,9 @@ impl<'a> Run<'a> {
 
     /// Whether a read looks at so much that it takes long.
     async fn is_slow(&self, operation: Operation) -> Result<bool, Failed> {
+        if operation == Operation::GroupLarge {
+            return Ok(true);
+        }
         if operation.writes() || operation.of_groups() {
             return Ok(false);
         }
@@ -287,11 +299,7 @@ impl<'a> Run<'a> {
         let people = match operation {
             Operation::Post => Arc::new(People::new('p')?),
             Operation::Delete => Arc::new(self.doomed(connections).await?),
-            _ if operation.of_groups() => match &self.groups {
-                Some(groups) => Arc::clone(groups),
-                None => return Err(Failed::new("there are no groups")),
-            },
-            _ => Arc::clone(&self.people),
+            _ => Arc::clone(self.about(operation)),
         };
         let mut drive = self.drive(operation, connections, rate, &people);
         if operation == Operation::Scan {
@@ -360,6 +368,7 @@ impl<'a> Run<'a> {
             forgetful: false,
             refused: false,
             pid: self.pid,
+            stop: None,
         }
     }
 
