@@ -57,6 +57,8 @@ const SCANS_MAX: usize = 1;
 /// How many writes may be under way at the same time; more wait for their turn. Half of what waits
 /// for the commit thread at most, so that handing over never waits.
 const WRITES_MAX: usize = store::JOBS_MAX / 2;
+/// Large bodies at a time; whoever sends another waits until it is read.
+const LARGE_BODIES_MAX: usize = 4;
 
 /// The SCIM endpoints of all directories.
 #[derive(Debug)]
@@ -79,6 +81,8 @@ pub struct Api {
     scans: Arc<Semaphore>,
     /// Permits for writes.
     writes: Arc<Semaphore>,
+    /// Permits for large bodies: one of 8 MiB takes ten times as much once it is read.
+    large_bodies: Arc<Semaphore>,
 }
 
 /// What a request is answered, and what is counted and logged beside it.
@@ -113,6 +117,7 @@ impl Api {
             metrics,
             scans,
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
         }
     }
 

@@ -28,9 +28,12 @@ use crate::directory::Written;
 use crate::directory::error::DirectoryError;
 use crate::directory::intent::Begun;
 use crate::directory::intent::Intent;
+use crate::directory::members::MEMBER_UNKNOWN;
+use crate::directory::members::REPLACE_SHRANK;
 use crate::directory::write::PROMPT_BYTES_MAX;
 use crate::http::Authorised;
 use crate::http::Bytes;
+use crate::http::Head;
 use crate::http::HeaderValue;
 use crate::http::Limits;
 use crate::http::Received;
@@ -41,6 +44,9 @@ use crate::scim::json;
 use crate::scim::query;
 use crate::scim::schema::Profile;
 use crate::scim::schema::ResourceKind;
+
+/// A body of more bytes than this is large.
+const LARGE_BYTES: usize = 1 << 20;
 
 /// What a write does.
 #[derive(Clone, Copy)]
@@ -69,6 +75,8 @@ struct Order {
     depth_max: usize,
     /// Who asks, and under which conditions.
     act: Act,
+    /// The permit for a large body, held while it is in memory.
+    _large: Option<OwnedSemaphorePermit>,
 }
 
 impl Api {
@@ -89,6 +97,13 @@ impl Api {
             request: request.head().request_id(),
             if_match: precondition(request.head(), &header::IF_MATCH),
         };
+        let is_large = !matches!(write, Write::Delete(_)) && may_be_large(request.head(), kind);
+        let large = if is_large {
+            // The semaphore is never closed.
+            Arc::clone(&self.large_bodies).acquire_owned().await.ok()
+        } else {
+            None
+        };
         let body = if matches!(write, Write::Delete(_)) {
             Bytes::new()
         } else {
@@ -103,6 +118,7 @@ impl Api {
             body,
             depth_max: self.limits.json_depth_max,
             act,
+            _large: large,
         };
         // From here on the write runs to its end, even if the client goes away.
         let written = tokio::spawn(order.carry_out(place)).await;
@@ -229,6 +245,24 @@ fn tell(directory: &Directory, kind: ResourceKind, write: Write, act: &Act, writ
         request_id = %act.request, directory = %directory.row().name, actor = %act.actor, resource = %id,
         revision = revision.0, "{} {id} {verb}", kind.name()
     );
+    let unknown = written.notes.iter();
+    let unknown = unknown.filter(|note| note.code == MEMBER_UNKNOWN);
+    let unknown: Vec<&str> = unknown.map(|note| &*note.path).collect();
+    if !unknown.is_empty() {
+        tracing::warn!(
+            request_id = %act.request, directory = %directory.row().name, resource = %id, code = MEMBER_UNKNOWN,
+            "{} {id}: {} members left out, because nobody here has such an id: {}",
+            kind.name(), unknown.len(), unknown.join(", ")
+        );
+    }
+    if written.notes.iter().any(|note| note.code == REPLACE_SHRANK) {
+        tracing::warn!(
+            request_id = %act.request, directory = %directory.row().name, resource = %id, code = REPLACE_SHRANK,
+            "{} {id}: its list of members was replaced by one that takes more away than it brings; \
+             the history tells who left",
+            kind.name()
+        );
+    }
     for note in &written.notes {
         tracing::debug!(request_id = %act.request, code = note.code, path = %note.path, "tolerated");
     }
@@ -260,6 +294,13 @@ fn intended(asked: &Asked) -> Result<(ResourceKind, Write), ApiError> {
             allow: target.allow(),
         }),
     }
+}
+
+/// Whether the body of a write is or may become large: only those of groups can.
+fn may_be_large(head: &Head, kind: ResourceKind) -> bool {
+    let length = head.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    kind == ResourceKind::Group && length.is_none_or(|length: usize| length > LARGE_BYTES)
 }
 
 /// Reads the body, if its media type says that it is JSON (RFC 7644 §3.8).

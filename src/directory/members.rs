@@ -33,6 +33,9 @@ use crate::store::relations;
 
 /// The code of the note that somebody who never existed was left out of a group.
 pub const MEMBER_UNKNOWN: &str = "group.member_unknown";
+/// The code of the note that a list of members took more away than it brought. Entra sends such a list
+/// when it believes that it saw all members: it is carried out, and worth a look.
+pub const REPLACE_SHRANK: &str = "group.replace_shrank";
 /// Unknown members that a refusal names at most.
 const NAMED_MAX: usize = 20;
 
@@ -234,6 +237,9 @@ pub(in crate::directory) fn decided(written: &mut Written, committed: &Committed
         written.changed |= told.changed;
         stored.revision = told.revision;
         stored.modified = told.modified;
+        if told.shrank {
+            Note::add(&mut written.notes, REPLACE_SHRANK, "members");
+        }
         for id in &told.unknown {
             Note::add(&mut written.notes, MEMBER_UNKNOWN, &id.to_string());
         }

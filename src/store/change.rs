@@ -308,4 +308,6 @@ pub struct MembersChanged {
     pub modified: Timestamp,
     /// Ids that were left out because they never were any resource's.
     pub unknown: Vec<ResourceId>,
+    /// Whether a list that was to be the whole took more members away than it brought.
+    pub shrank: bool,
 }

@@ -121,6 +121,10 @@ impl Attempt<'_> {
         // The order of a map differs from run to run; that of the state's keys does not.
         members.sort_unstable();
         let changed = !members.is_empty() || !wanted.left.is_empty();
+        let (came, count) = (
+            members.iter().filter(|(_id, came)| *came).count(),
+            members.len(),
+        );
         let now = if changed {
             self.put_again(resource, current, read)?
         } else {
@@ -141,6 +145,8 @@ impl Attempt<'_> {
                 members,
             });
         }
+        let replaces = |step: &MemberStep| matches!(step, MemberStep::Set(ids) if !ids.is_empty());
+        let shrank = steps.iter().any(replaces) && came.saturating_mul(2) < count;
         let left = wanted.left.into_iter();
         self.left.extend(left.map(|member| (directory, id, member)));
         self.members.push(MembersChanged {
@@ -149,6 +155,7 @@ impl Attempt<'_> {
             revision: now.revision,
             modified: now.modified,
             unknown: wanted.unknown,
+            shrank,
         });
         Ok(())
     }
