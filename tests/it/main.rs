@@ -17,6 +17,8 @@ mod dice;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod history;
@@ -41,6 +43,10 @@ mod process;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
+mod roster;
+#[cfg(test)]
 mod sources;
 #[cfg(test)]
 mod storage;
@@ -48,5 +54,7 @@ mod storage;
 mod tidy;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod walks;
 #[cfg(test)]
 mod wire;
