@@ -7,6 +7,9 @@ use crate::harness::Appliance;
 use crate::harness::Directory;
 use crate::wire::Request;
 
+/// The core Group schema.
+const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+
 /// Creates a user and returns its id.
 fn create(appliance: &Appliance, directory: &Directory, name: &str) -> String {
     let user = json!({
@@ -180,28 +183,99 @@ fn a_deleted_directory_is_gone_and_its_name_is_free() {
 }
 
 #[test]
-fn a_users_only_directory_has_no_groups_to_write() {
+fn a_member_of_another_directory_is_nobody() {
     let appliance = Appliance::start();
-    appliance.operate(&["directory", "create", "people", "--users-only"]);
-    let token = appliance.token("people", "provision");
-    let request = |method: &str, path: &str| {
-        Request::new(method, &format!("/scim/people/v2{path}")).bearer(&token)
-    };
-    let groups = appliance.send(&request("GET", "/Groups")).json();
-    assert_eq!(
-        (&groups["totalResults"], &groups["Resources"]),
-        (&json!(0), &json!([]))
+    let (one, two) = (
+        appliance.directory("one", "entra"),
+        appliance.directory("two", "entra"),
     );
-    let group =
-        json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Lab"});
-    appliance
-        .send(&request("POST", "/Groups").json(&group))
-        .refusal(501, None, "groups are off");
-    appliance
-        .send(&request("DELETE", "/Groups/no-such-id"))
-        .refusal(501, None, "groups are off, whatever the id");
-    for path in ["/ResourceTypes", "/Schemas"] {
-        let text = String::from_utf8(appliance.send(&request("GET", path)).body).unwrap();
-        assert!(!text.contains("core:2.0:Group\""), "{path}: {text}");
+    let own = create(&appliance, &one, "mara");
+    let foreign = create(&appliance, &two, "mara");
+    let unknown = "00000000-0000-4000-8000-00000000ffff";
+    let group = json!({"schemas": [GROUP], "displayName": "Lab", "members": [{"value": foreign}]});
+    let made = appliance.send(&two.request("POST", "/Groups").json(&group));
+    assert_eq!(made.status, 201, "{made:?}");
+    let theirs = made.json()["id"].as_str().unwrap().to_owned();
+    let made = appliance.send(&one.request("POST", "/Groups").json(&group));
+    let made = made.json();
+    assert_eq!(made.get("members"), None, "left out: {made}");
+    let path = format!("/Groups/{}", made["id"].as_str().unwrap());
+    let add = |id: &str| {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "Add", "path": "members", "value": [{"value": id}]}],
+        });
+        appliance.send(&one.request("PATCH", &path).json(&body))
+    };
+    let refusal = |id: &str| {
+        let detail = add(id).refusal(400, Some("invalidValue"), "nobody of this directory");
+        detail.replace(id, "ID")
+    };
+    for id in [&foreign, &theirs] {
+        assert_eq!(refusal(id), refusal(unknown), "all answer alike");
+    }
+    assert_eq!(add(&own).status, 204);
+    let seen = appliance.send(&two.request("GET", &format!("/Users/{foreign}")));
+    let groups = seen.json()["groups"].as_array().unwrap().len();
+    assert_eq!(groups, 1, "in the group of its own directory alone");
+    let path = format!("/Groups?filter=members+eq+%22{foreign}%22");
+    let found = appliance.send(&one.request("GET", &path)).json();
+    assert_eq!(found["totalResults"], 0, "{found}");
+}
+
+#[test]
+fn a_users_only_directory_has_users_only() {
+    let appliance = Appliance::start();
+    for profile in ["entra", "strict"] {
+        let arguments = ["directory", "create", profile, "--profile", profile];
+        appliance.operate(&[&arguments[..], &["--users-only"]].concat());
+        let directory = Directory {
+            name: profile.to_owned(),
+            base: format!("/scim/{profile}/v2"),
+            token: appliance.token(profile, "provision"),
+        };
+        let id = create(&appliance, &directory, "mara");
+        let get = |path: &str| appliance.send(&directory.request("GET", path));
+        for path in [
+            "/Groups".to_owned(),
+            "/Groups?excludedAttributes=members&filter=displayName+eq+%22Lab%22".to_owned(),
+            "/Groups?startIndex=1&count=5".to_owned(),
+            format!("/Groups?filter=members+eq+%22{id}%22"),
+        ] {
+            let answer = get(&path);
+            let nobody = json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+                "totalResults": 0, "startIndex": 1, "itemsPerPage": 0, "Resources": [],
+            });
+            assert_eq!((answer.status, answer.json()), (200, nobody), "{path}");
+        }
+        for id in [id.as_str(), "no-such-id"] {
+            get(&format!("/Groups/{id}")).refusal(404, None, id);
+        }
+        let group = json!({"schemas": [GROUP], "displayName": "Lab"});
+        for (method, path) in [
+            ("POST", "/Groups".to_owned()),
+            ("PUT", format!("/Groups/{id}")),
+            ("PATCH", format!("/Groups/{id}")),
+            ("DELETE", format!("/Groups/{id}")),
+            ("DELETE", "/Groups/no-such-id".to_owned()),
+        ] {
+            let request = directory.request(method, &path).json(&group);
+            appliance.send(&request).refusal(501, None, &path);
+        }
+        for path in ["/ResourceTypes", "/Schemas"] {
+            let text = String::from_utf8(get(path).body).unwrap();
+            assert!(!text.contains("core:2.0:Group\""), "{path}: {text}");
+        }
+        get("/ResourceTypes/Group").refusal(404, None, "no resource type");
+        get(&format!("/Schemas/{GROUP}")).refusal(404, None, "no schema");
+        let all = get("?attributes=userName").json();
+        let mara = json!([{
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "id": id, "userName": "mara",
+        }]);
+        assert_eq!(
+            (&all["totalResults"], &all["Resources"]),
+            (&json!(1), &mara)
+        );
     }
 }
