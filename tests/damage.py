@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Damages every kind of file of the state, one at a time, and looks for users that are gone.
+"""Damages every kind of file of the state, one at a time, and looks for users, groups and members that are gone.
 
-Some thousand users are written and the server is killed. Then, again and again: the state is copied, one file of the copy
-is damaged (cut, zeroed, a bit turned over, removed, emptied, garbage behind it), and the server starts on it. Either it
-serves, and every user is there by list, id and name, at once and after a while, takes a write, and still has all after
-another start: `repaired`. Or it exits at once and says which file is damaged and what to do, and starts once the file is put
+Some thousand users, and groups of them, are written and the server is killed. Then, again and again: the state is copied,
+one file of the copy is damaged (cut, zeroed, a bit turned over, removed, emptied, garbage behind it), and the server starts
+on it. Either it serves, and everything is there by list, id and name, at once and after a while, takes a write, and still has
+all after another start: `repaired`. Or it exits at once and says which file is damaged and what to do, and starts once the file is put
 back: `refused`. That is only allowed where the log holds what nothing else has. Anything else is a FAIL, and makes the exit
 status 1. One thing cannot be told from a write that was under way when the power went, and is named `torn tail`: damage in
 the very last frame of the log, of which nothing else has anything yet.
@@ -12,10 +12,11 @@ the very last frame of the log, of which nothing else has anything yet.
     python3 tests/damage.py target/ci/rollcall [--users 3000] [--quick] [--only TEXT] [--seed N]
 
 Two states are damaged: `quiet` was killed when everything was applied, `busy` while sled could not write, so that it needs
-the last segments of the commit log. It needs Python 3.9 or later.
+the last segments of the commit log. A binary that writes no groups is tried with users only. It needs Python 3.9 or later.
 """
 
 import argparse
+import copy
 import pathlib
 import random
 import re
@@ -25,7 +26,9 @@ import tempfile
 import time
 
 from faults import appliance
-from faults.appliance import Crew, DoesNotStart, Server, Writer, check
+from faults.appliance import DoesNotStart, Server
+from faults.comparison import check
+from faults.writers import GROUPS_SHARE, Crew, User, body, team
 
 WRITERS = 4
 # Small segments and large users, so that there are several segments.
@@ -130,7 +133,8 @@ KINDS = {
 def load(binary, folder, users, dice):
     """Two killed states with so many users: a quiet and a busy one. Returns (name, state, writers, token) of each."""
     states = []
-    writers = [Writer(number, random.Random(dice.random()), FILLING) for number in range(WRITERS)]
+    groups = appliance.knows_groups(binary)
+    writers = team(WRITERS, dice, groups, FILLING)
     server = Server(binary, folder, folder / "state", SETTINGS)
     commands = appliance.knows_storage(binary)
 
@@ -141,7 +145,10 @@ def load(binary, folder, users, dice):
             time.sleep(0.005)
         crew.join()
 
-    # 40 % of the writes make a user, 10 % remove one.
+    if groups:
+        # So many of the writes concern no user.
+        users = int(users / (1 - GROUPS_SHARE))
+    # Of those that do, 40 % make one, 10 % remove one.
     write(users * 2)
     if commands:
         server.ask("storage", "compact")
@@ -159,21 +166,9 @@ def load(binary, folder, users, dice):
             (folder / "faults").write_text("hang write state/sled\n")
             write(users)
         server.kill()
-        copy = folder / name
-        shutil.copytree(folder / "state", copy)
-        known = [(user.number, user.id, user.known) for writer in writers for user in writer.users]
-        states.append((name, copy, known, server.token))
+        shutil.copytree(folder / "state", folder / name)
+        states.append((name, folder / name, copy.deepcopy(writers), server.token))
     return states
-
-
-def users_of(known):
-    """A writer that knows what is to be there, as `check` wants it."""
-    writer = Writer(0, None)
-    for number, user_id, state in known:
-        user = appliance.User(number)
-        user.id, user.known = user_id, state
-        writer.users.append(user)
-    return [writer]
 
 
 class Case:
@@ -181,7 +176,9 @@ class Case:
 
     def __init__(self, binary, folder, state, kind, damage, settle_s):
         self.binary, self.folder, self.kind, self.damage, self.settle_s = binary, folder, kind, damage, settle_s
-        self.name, self.original, self.known, self.token = state
+        self.name, self.original, known, self.token = state
+        # A comparison changes what is known.
+        self.writers = copy.deepcopy(known)
 
     def file(self):
         """The file, relative to the state; none when this binary makes none."""
@@ -235,19 +232,21 @@ class Case:
             server = self.start(state)
         except DoesNotStart as again:
             return "FAIL: does not start on the file put back", str(again)[-300:]
-        wrong = check(server.connect(), users_of(self.known))
+        wrong = check(server.connect(), self.writers)
         server.kill()
-        return ("FAIL: users are missing after the file was put back", wrong[0]) if wrong else ("refused", short)
+        return ("FAIL: something is missing after the file was put back", wrong[0]) if wrong else ("refused", short)
 
     def serves(self, server, state):
-        """It started: everybody must be there, then and later and after another start."""
+        """It started: everything must be there, then and later and after another start."""
         said = "; ".join(line.replace(str(state) + "/", "") for line in server.complaints()) or "nothing"
         for moment in ("at once", "after a while", "after another start"):
             if moment == "after a while":
                 time.sleep(self.settle_s)
             if moment == "after another start":
-                extra = server.connect()("POST", "/Users", appliance.body("extra", "extra", "1"))
-                self.known = [*self.known, ("extra", extra["id"], ("extra", "1"))]
+                extra = User("extra")
+                extra.id = server.connect()("POST", "/Users", body("extra", "extra", "1"))["id"]
+                extra.known = ("extra", "1")
+                self.writers[0].users.append(extra)
                 server.kill()
                 try:
                     server = self.start(state)
@@ -255,7 +254,7 @@ class Case:
                     return "FAIL: does not start again", str(why)[-300:]
             if self.settle_s < 1 and moment == "at once":
                 continue
-            wrong = check(server.connect(), users_of(self.known), REPAIR_WITHIN_S)
+            wrong = check(server.connect(), self.writers, REPAIR_WITHIN_S)
             if wrong:
                 server.kill()
                 # A frame has at most one write of each writer.
@@ -281,9 +280,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         for state in load(binary, folder, users, dice):
-            living = sum(1 for user in state[2] if user[2])
+            living = sum(1 for writer in state[2] for user in writer.users if user.known)
+            groups = [group for writer in state[2] for group in writer.groups if group.known]
+            members = sum(1 for group in groups for thing in group.members if thing.known)
             segments = len(list(state[1].glob("log/*.log")))
-            print(f"{state[0]} state: {living} users, {segments} segments of the commit log", flush=True)
+            print(f"{state[0]} state: {living} users, {len(groups)} groups, {members} memberships, "
+                  f"{segments} segments of the commit log", flush=True)
             for kind in KINDS:
                 if arguments.quick and state[0] == "busy" and KINDS[kind][2] == ():
                     continue

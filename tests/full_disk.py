@@ -4,7 +4,8 @@
 The state lies on a small ext4 image of its own, and a ballast file takes its room away. Reads must go on, writes be
 refused with 503 and Retry-After and resume by themselves once the ballast is gone; the server must not end, unless the
 disk was full to the last block, and then with 70. A start on the full disk must work thanks to the reserve. At the end
-every user is compared with what was acknowledged. Any difference makes the exit status 1.
+every user, group and membership is compared with what was acknowledged. Any difference makes the exit status 1. A binary
+that writes no groups is tried with users only.
 
     sudo python3 tests/full_disk.py target/ci/rollcall [--seed N]
 
@@ -21,11 +22,15 @@ import tempfile
 import time
 
 from faults import appliance
-from faults.appliance import Crew, Refused, Server, Unsuccessful, Writer, check
+from faults.appliance import Refused, Server, Unsuccessful
+from faults.comparison import check
+from faults.writers import Crew, team
 
 WRITERS = 4
 IMAGE_BYTES = 256 << 20
 MIB = 1 << 20
+# Large users, so that the disk fills up.
+FILLING = 300
 # Room at a few MiB: the hard mark is met long before the file system has nothing left.
 MARKS = ["storage.free_soft=48MiB", "storage.free_hard=32MiB"]
 # No marks: the file system itself says that there is no room, wherever it is met first.
@@ -46,7 +51,7 @@ def expect(true, what):
 class Trial:
     """A server on a small disk, and its writers."""
 
-    def __init__(self, binary, folder, dice, marks):
+    def __init__(self, binary, folder, dice, marks, groups):
         self.binary, self.folder, self.settings = binary, folder, SETTINGS + marks
         self.mount, self.token = folder / "mount", None
         self.mount.mkdir(exist_ok=True)
@@ -56,7 +61,7 @@ class Trial:
         os.truncate(image, IMAGE_BYTES)
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
         subprocess.run(["mount", "-o", "loop", image, self.mount], check=True)
-        self.writers = [Writer(number, random.Random(dice.random()), 300) for number in range(WRITERS)]
+        self.writers = team(WRITERS, dice, groups, FILLING)
         self.server = None
 
     def start(self, *settings):
@@ -230,9 +235,11 @@ def main():
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     arguments = arguments.parse_args()
     dice, failed = random.Random(arguments.seed), False
+    binary = appliance.absolute(arguments.binary)
+    groups = appliance.knows_groups(binary)
     for name, (trial, marks) in TRIALS.items():
         with tempfile.TemporaryDirectory() as folder:
-            disk = Trial(appliance.absolute(arguments.binary), pathlib.Path(folder), dice, marks)
+            disk = Trial(binary, pathlib.Path(folder), dice, marks, groups)
             try:
                 print(f"{name}: {trial(disk) or 'nothing lost'}", flush=True)
             except (Failed, appliance.DoesNotStart, Unsuccessful) as why:

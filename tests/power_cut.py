@@ -3,8 +3,9 @@
 
 The state lies on an ext4 image of its own. At a random moment the server is stopped and the image is copied as the
 disk has it then: what the kernel still keeps in memory is lost, as it is when the power goes. The copy is mounted, the
-server starts on it, and every user is compared with what was acknowledged; what was under way must be wholly there or
-wholly absent. The next round goes on with the copy. Any difference makes the exit status 1.
+server starts on it, and every user, group and membership is compared with what was acknowledged; what was under way must
+be wholly there or wholly absent. The next round goes on with the copy. Any difference makes the exit status 1. A binary that
+writes no groups is tried with users only.
 
     sudo python3 tests/power_cut.py target/ci/rollcall [--rounds 20] [--seed N]
 
@@ -28,7 +29,9 @@ import threading
 import time
 
 from faults import appliance
-from faults.appliance import Crew, DoesNotStart, Server, Unsuccessful, Writer, check
+from faults.appliance import DoesNotStart, Server, Unsuccessful
+from faults.comparison import check
+from faults.writers import Crew, team
 
 WRITERS = 8
 IMAGE_BYTES = 192 << 20
@@ -106,6 +109,7 @@ class Rounds:
         self.kinds = ["writing", "writing", "stop", "start"]
         if appliance.knows_storage(binary):
             self.kinds += ["compact", "compact"]
+        self.groups = appliance.knows_groups(binary)
         self.disk, self.server, self.token, self.writers = None, None, None, []
         self.cuts, self.count = collections.Counter(), 0
 
@@ -117,7 +121,7 @@ class Rounds:
         """A first start on an empty disk, and a cut in it."""
         self.end()
         self.disk, self.token = Disk(self.folder), None
-        self.writers = [Writer(number, random.Random(self.dice.random())) for number in range(WRITERS)]
+        self.writers = team(WRITERS, self.dice, self.groups)
         self.start(wait=False)
         time.sleep(self.dice.uniform(0, WITHIN_S["first start"]))
         return "first start"

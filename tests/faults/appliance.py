@@ -1,4 +1,4 @@
-"""The real binary as a process, what is known of its users, and how both are compared: for the programs beside this folder.
+"""The real binary as a process: for the programs beside this folder.
 
 Python 3.9 or later, nothing else.
 """
@@ -10,13 +10,12 @@ import pathlib
 import signal
 import socket
 import subprocess
-import threading
+import tempfile
 import time
 
 DIRECTORY = "entra"
 BASE = f"/scim/{DIRECTORY}/v2"
-USER = "urn:ietf:params:scim:schemas:core:2.0:User"
-PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 READY_WITHIN_S = 90
 
 
@@ -142,132 +141,20 @@ def knows_storage(binary):
     return subprocess.run([binary, "storage", "--help"], capture_output=True).returncode == 0
 
 
-class User:
-    """What is known of a user: what was acknowledged, and what may have been done beyond that."""
-
-    def __init__(self, number):
-        self.number = number
-        self.id = None
-        self.known = None
-        self.pending = None
-        self.under_way = False
-
-    def __repr__(self):
-        return f"{self.number}: acknowledged {self.known}" + (f", pending {self.pending}" if self.under_way else "")
-
-
-def body(number, name, mark, filling=40):
-    return {"schemas": [USER], "externalId": number, "userName": name, "title": mark, "nickName": mark * filling}
-
-
-class Writer:
-    """Writes, and knows what must be there."""
-
-    def __init__(self, number, dice, filling=40):
-        self.number, self.dice, self.filling = number, dice, filling
-        self.users, self.count, self.refused = [], 0, 0
-
-    def step(self, send):
-        """One write of a random kind."""
-        living = [user for user in self.users if user.known and not user.under_way]
-        choice = self.dice.random() if living else 0
-        mark = f"{self.dice.getrandbits(32):08x}"
-        if choice < 0.4:
-            user = User(f"w{self.number}-{len(self.users)}")
-            self.users.append(user)
-            user.pending, user.under_way = (user.number, mark), True
-            user.id = send("POST", "/Users", body(user.number, user.number, mark, self.filling))["id"]
-        elif choice < 0.9:
-            user = self.dice.choice(living)
-            name = f"{user.number}-{mark}" if choice < 0.6 else user.known[0]
-            user.pending, user.under_way = (name, mark), True
-            changed = body(user.number, name, mark, self.filling).items()
-            operations = [{"op": "replace", "path": key, "value": value} for key, value in changed if key != "schemas"]
-            send("PATCH", f"/Users/{user.id}", {"schemas": [PATCH_OP], "Operations": operations})
-        else:
-            user = self.dice.choice(living)
-            user.pending, user.under_way = None, True
-            send("DELETE", f"/Users/{user.id}")
-        user.known, user.under_way = user.pending, False
-        self.count += 1
-
-    def run(self, server, going_on):
-        """Writes as long as `going_on` says so and the connection holds. A refusal with 503 leaves its user alone."""
+def knows_groups(binary):
+    """Whether the binary writes groups."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        server = Server(binary, folder, folder / "state")
         try:
-            send = server.connect()
-            while going_on():
-                try:
-                    self.step(send)
-                except Refused as refusal:
-                    if refusal.status != 503 or "Retry-After" not in {name.title() for name in refusal.head}:
-                        raise
-                    self.refused += 1
-                    time.sleep(0.02)
-        except (OSError, http.client.HTTPException):
-            pass
-
-
-class Crew:
-    """Writers at work, each in a thread of its own."""
-
-    def __init__(self, server, writers):
-        self.going_on = True
-        self.threads = [
-            threading.Thread(target=writer.run, args=(server, lambda: self.going_on)) for writer in writers
-        ]
-        for thread in self.threads:
-            thread.start()
-
-    def join(self):
-        """Lets them finish what they do."""
-        self.going_on = False
-        for thread in self.threads:
-            thread.join()
-
-
-def check(send, writers, patience_s=0):
-    """Compares everybody with what the server says: list, by id, by name. Afterwards that is what is known.
-
-    Returns what is wrong. For `patience_s` a single user may be refused with 503: it is being repaired."""
-    until = time.monotonic() + patience_s
-    found, wrong, total = {}, [], None
-
-    def patiently(path):
-        while True:
-            try:
-                return send("GET", path)
-            except Refused as refusal:
-                if refusal.status != 503 or time.monotonic() > until:
-                    return str(refusal)
-                time.sleep(0.1)
-
-    while total is None or len(found) < total:
-        page = patiently(f"/Users?count=500&startIndex={len(found) + 1}")
-        if isinstance(page, str):
-            return [f"the list: {page}"]
-        total = page["totalResults"]
-        found.update((resource["externalId"], resource) for resource in page["Resources"])
-        if not page["Resources"]:
-            break
-    if total != len(found):
-        wrong.append(f"totalResults {total}, listed {len(found)}")
-    for user in [user for writer in writers for user in writer.users]:
-        resource = found.pop(user.number, None)
-        seen = resource and (resource["userName"], resource["title"])
-        if seen != user.known and not (user.under_way and seen == user.pending):
-            wrong.append(f"{user}, found {seen}")
-        if resource and resource["nickName"].replace(resource["title"], "") != "":
-            wrong.append(f"{user}: half a write: {resource}")
-        if resource:
-            one = patiently(f"/Users/{resource['id']}")
-            by_name = patiently(f"/Users?filter=userName+eq+%22{seen[0]}%22")
-            if one != resource or not isinstance(by_name, dict) or by_name["Resources"] != [resource]:
-                wrong.append(f"{user}: the list has {resource}, by id {one}, by name {by_name}")
-            user.id = resource["id"]
-        elif user.id and not patiently(f"/Users/{user.id}").startswith("404"):
-            wrong.append(f"{user}: not in the list, but found by id")
-        user.known, user.under_way = seen, False
-    return wrong + [f"nobody made {number}" for number in found]
+            server.connect()("POST", "/Groups", {"schemas": [GROUP], "displayName": "probe"})
+            return True
+        except Refused as refusal:
+            if refusal.status != 501:
+                raise
+            return False
+        finally:
+            server.kill()
 
 
 def absolute(binary):
