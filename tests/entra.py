@@ -41,7 +41,7 @@ from tenant.group_plays import GroupPlays
 from tenant.groups import Groups
 from tenant.load import Load
 from tenant.parallel import ParallelMembers
-from tenant.player import Player
+from tenant.player import SHOWN, Player
 from tenant.server import Server
 from tenant.user_plays import UserPlays
 from tenant.users import Users
@@ -190,8 +190,10 @@ def main():
         if server:
             server.stop()
             if player is not None and player.report.failed:
-                print("the server said:\n" + server.output())
+                print("the server said at last:\n" + server.output())
             server.remove()
+    if player.report.failed > SHOWN:
+        print("only the first %d failures were shown" % SHOWN)
     print("seed %d: %d passed, %d failed in %.1f s" % (seed, player.report.passed, player.report.failed, time.monotonic() - began))
     return 1 if player.report.failed else 0
 

@@ -9,6 +9,9 @@ from tenant.draw import Draw
 from tenant.model import Known
 from tenant.urns import ERROR, LIST, MEDIA, PATCH_OP
 
+# So many failures are told in full.
+SHOWN = 40
+
 
 class Report:
     """Counts what held and what did not."""
@@ -25,7 +28,7 @@ class Report:
                 self.passed += 1
                 return True
             self.failed += 1
-            if self.failed <= 40:
+            if self.failed <= SHOWN:
                 print("FAILED  %s%s" % (what, ("\n        " + str(saw)[:1500]) if saw != "" else ""), flush=True)
             return False
 
