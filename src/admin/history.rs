@@ -218,8 +218,13 @@ impl Admin {
     ) -> Result<Page<HistoryItem>, AdminError> {
         let mut candidates = Vec::new();
         for row in self.within(request.directory)? {
-            let named = self.store.lookup(row.id, kind, index, &fold(request.name));
+            let name = fold(request.name);
+            let named = self.store.lookup(row.id, kind, index, &name);
+            // Who has the name now goes before who had it last.
+            let had = self.store.deleted_by(row.id, kind, index, &name);
+            let had = had.filter(|_deleted| named.is_empty());
             candidates.extend(named.into_iter().map(|id| (row.clone(), id)));
+            candidates.extend(had.map(|(id, _row)| (row.clone(), id)));
             let id = ResourceId::parse(request.name);
             if let Some(id) = id
                 && self.is_known(&row, kind, id)?
@@ -232,7 +237,7 @@ impl Admin {
             return Err(AdminError::NotFound(Problem::new(
                 format!("nothing is known of a {noun} {:?}", request.name),
                 format!(
-                    "a {noun} is named by its id or its whole {}, a deleted one by its id only",
+                    "a {noun} is named by its id or its whole {}, one that was deleted long ago by its id only",
                     index.attribute()
                 ),
                 format!("rollcall {noun} list"),

@@ -82,11 +82,61 @@ fn a_users_story_is_told_whole() {
     assert_eq!(page["next"], "3");
     let page = appliance.operate(&["user", "history", &id, "--limit", "2", "--before", "3"]);
     assert_eq!(page["items"], json!([story["items"][2]]));
-    // By name only as long as there is somebody of that name.
-    let gone = appliance.operator(&["user", "history", "mara@northbridge.example"]);
+    // By the name too that he had, as long as he could be restored.
+    let named = appliance.operate(&["user", "history", "Mara@northbridge.example"]);
+    assert_eq!(named, story);
+    let gone = appliance.operator(&["user", "history", "nobody@northbridge.example"]);
     assert_eq!(gone.status, 3, "{gone:?}");
     let ola = appliance.operate(&["user", "history", "OLA@northbridge.example"]);
     assert_eq!(ola["items"].as_array().unwrap().len(), 1, "{ola}");
+}
+
+#[test]
+fn who_comes_again_and_whose_name_is_freed_is_told() {
+    let mut appliance = Appliance::start();
+    let directory = appliance.directory("one", "entra");
+    let name = "mara@northbridge.example";
+    let (old, _) = create(&appliance, &directory, name);
+    let freed = format!("3f0a5c8e9b7d4a61b2c3d4e5f6071829{name}");
+    for (name, active) in [(freed.as_str(), "False"), (name, "True")] {
+        let patch = json!({"schemas": [PATCH], "Operations": [
+            {"op": "Replace", "path": "userName", "value": name},
+            {"op": "Replace", "path": "active", "value": active},
+        ]});
+        let request = directory.request("PATCH", &format!("/Users/{old}"));
+        assert_eq!(appliance.send(&request.json(&patch)).status, 200);
+    }
+    appliance.advance(60_000);
+    let delete = |id: &str| directory.request("DELETE", &format!("/Users/{id}"));
+    assert_eq!(appliance.send(&delete(&old)).status, 204);
+    let (new, _) = create(&appliance, &directory, "MARA@northbridge.example");
+    let changes = |id: &str| -> Vec<Value> {
+        let story = appliance.operate(&["user", "history", id]);
+        let items = story["items"].as_array().unwrap();
+        items.iter().map(|item| item["changes"].clone()).collect()
+    };
+    let again = json!({"recreates": {"id": old, "deleted": "2026-01-31T07:01:00.000Z"}});
+    assert_eq!(changes(&new), [again]);
+    let told: Vec<Value> = changes(&old)
+        .into_iter()
+        .map(|changes| changes["note"].clone())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(null),
+            json!("restored in Entra ID: the name is back"),
+            json!("deleted in Entra ID for now: the name is free for somebody else"),
+            json!(null),
+        ]
+    );
+    let gone = appliance.operator(&["user", "show", &old]);
+    assert_eq!(gone.status, 3, "{gone:?}");
+    assert!(
+        gone.errors
+            .contains("was deleted in one at 2026-01-31T07:01:00.000Z"),
+        "{gone:?}"
+    );
 }
 
 #[test]
