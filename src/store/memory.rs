@@ -7,6 +7,7 @@ mod members;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::ident::DirectoryId;
@@ -24,6 +25,7 @@ use crate::store::index::Indexes;
 use crate::store::index::Loader;
 use crate::store::log::group::Logged;
 use crate::store::log::group::Made;
+pub(in crate::store) use crate::store::memory::members::ReadyMembers;
 use crate::store::record::Record;
 use crate::store::record::Stored;
 use crate::store::row::DeletedRow;
@@ -81,9 +83,9 @@ pub(in crate::store) struct Directory {
     groups: Shelf,
     /// Who is in which group.
     pub edges: Edges,
-    /// Memberships the state on disk does not have yet, group first, and which change put each: see
-    /// [`Op::ticket`].
-    pub pending_members: HashMap<(ResourceId, ResourceId), u64>,
+    /// Groups with members of which the state on disk does not know yet whether they came or went, and
+    /// which change was the last: see [`Op::ticket`].
+    pub pending_members: HashMap<ResourceId, u64>,
     /// What its groups are called.
     pub labels: HashMap<ResourceId, Arc<str>>,
     /// What is left of deleted resources.
@@ -175,9 +177,30 @@ pub(in crate::store) fn token_key(row: &TokenRow) -> Key {
 impl Memory {
     /// Publishes transaction `seq`.
     pub fn apply(&mut self, seq: u64, logged: &Logged) -> Effects {
+        let ready = self.ready(logged);
+        self.apply_ready(seq, logged, ready)
+    }
+
+    /// Publishes transaction `seq`, of which [`Memory::ready`] has made what can be made before.
+    pub fn apply_ready(
+        &mut self,
+        seq: u64,
+        logged: &Logged,
+        mut ready: VecDeque<ReadyMembers>,
+    ) -> Effects {
         let mut effects = Effects::default();
         for change in &logged.changes {
-            self.apply_change(seq, change, &mut effects);
+            match change {
+                Made::Members {
+                    directory,
+                    group,
+                    members,
+                } => {
+                    let ready = ready.pop_front().unwrap_or_default();
+                    self.change_members(*directory, *group, members, ready, &mut effects.ops);
+                }
+                _ => self.apply_change(seq, change, &mut effects),
+            }
         }
         // Entries are numbered in the order of a transaction, so its last one of a directory says
         // how far the directory is.
@@ -222,11 +245,8 @@ impl Memory {
                 let left = left.as_ref();
                 ops.extend(left.map(|left| self.put_deleted(*directory, *id, left.clone())));
             }
-            Made::Members {
-                directory,
-                group,
-                members,
-            } => self.change_members(*directory, *group, members, ops),
+            // Published where it is known what is ready.
+            Made::Members { .. } => {}
             Made::Forget {
                 directory,
                 id,

@@ -131,7 +131,7 @@ fn known(memory: &Memory, key: &Key) -> Known {
             (!waits).then(|| shelf.indexes.get(*id).map(|slot| slot.mark))
         }),
         Key::Member(of, group, member) => directory(of).and_then(|found| {
-            let waits = found.pending_members.contains_key(&(*group, *member));
+            let waits = found.pending_members.contains_key(group);
             let there = || found.edges.has_any(found.ends(), *group, *member);
             (!waits).then(|| there().then(|| Mark::of(key, &[])))
         }),

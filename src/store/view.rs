@@ -189,10 +189,14 @@ impl View {
 
     /// Publishes a group of transactions that begins with number `first`, all at once.
     pub(in crate::store) fn publish(&self, first: u64, group: &[Logged]) -> Vec<Work> {
+        let ready: Vec<_> = {
+            let memory = self.memory();
+            group.iter().map(|logged| memory.ready(logged)).collect()
+        };
         let mut memory = self.memory_mut();
-        (first..)
-            .zip(group)
-            .map(|(seq, logged)| Work::new(seq, memory.apply(seq, logged)))
+        let group = (first..).zip(group.iter().zip(ready));
+        group
+            .map(|(seq, (logged, ready))| Work::new(seq, memory.apply_ready(seq, logged, ready)))
             .collect()
     }
 

@@ -93,7 +93,7 @@ fn a_users_story_is_told_whole() {
 
 #[test]
 fn who_comes_again_and_whose_name_is_freed_is_told() {
-    let mut appliance = Appliance::start();
+    let appliance = Appliance::start();
     let directory = appliance.directory("one", "entra");
     let name = "mara@northbridge.example";
     let (old, _) = create(&appliance, &directory, name);

@@ -297,6 +297,29 @@ impl Edges {
         found
     }
 
+    /// Lets members of a group come and go, whatever their ends. `nodes` says where each is, as far as
+    /// it was known before.
+    pub fn change(
+        &mut self,
+        ends: Ends<'_>,
+        group: ResourceId,
+        members: &[(ResourceId, bool)],
+        nodes: &[Option<Node>],
+    ) {
+        let end = ends.group(group);
+        let mut nodes = nodes.iter().copied();
+        for (member, came) in members {
+            let node = nodes.next().flatten();
+            // The slot may have been given away since.
+            let node = node.filter(|node| ends.id(*node) == Some(*member));
+            match (end, node) {
+                (Some(end), Some(node)) if *came => self.link(ends, end, (*member, node)),
+                (_, _) if *came => self.put(ends, group, *member),
+                (_, _) => self.remove(ends, group, *member),
+            }
+        }
+    }
+
     /// Puts a membership in, whatever its ends.
     pub fn put(&mut self, ends: Ends<'_>, group: ResourceId, member: ResourceId) {
         match (ends.group(group), ends.node(member)) {

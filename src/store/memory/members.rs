@@ -1,5 +1,6 @@
 //! Memberships, and what is left of deleted resources, in the published state.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::ident::DirectoryId;
@@ -9,6 +10,9 @@ use crate::store::cell::Mark;
 use crate::store::cell::Op;
 use crate::store::edges::Edges;
 use crate::store::edges::Ends;
+use crate::store::edges::Node;
+use crate::store::log::group::Logged;
+use crate::store::log::group::Made;
 use crate::store::memory::DeletedHeld;
 use crate::store::memory::Directory;
 use crate::store::memory::Memory;
@@ -25,6 +29,27 @@ fn without(directory: DirectoryId, group: ResourceId, member: ResourceId) -> Op 
         new: None,
         ticket: 0,
     }
+}
+
+/// An operation that puts a membership into the state.
+fn with(directory: DirectoryId, group: ResourceId, member: ResourceId) -> Op {
+    let key = Key::Member(directory, group, member);
+    let mark = Mark::of(&key, &[]);
+    Op {
+        key,
+        old: None,
+        new: Some((mark, Arc::default())),
+        ticket: 0,
+    }
+}
+
+/// What can be made of a change of members before it is published.
+#[derive(Debug, Default)]
+pub(in crate::store) struct ReadyMembers {
+    /// Where each member is, as far as it exists.
+    nodes: Vec<Option<Node>>,
+    /// What the state has to do.
+    ops: Vec<Op>,
 }
 
 impl Directory {
@@ -92,6 +117,35 @@ impl Directory {
 }
 
 impl Memory {
+    /// Makes what can be made of a transaction's changes of members before it is published, and
+    /// while others read: one for each such change.
+    pub fn ready(&self, logged: &Logged) -> VecDeque<ReadyMembers> {
+        let changes = logged.changes.iter().filter_map(|change| match change {
+            Made::Members {
+                directory,
+                group,
+                members,
+            } => Some((*directory, *group, members)),
+            _ => None,
+        });
+        let ready = changes.map(|(directory, group, members)| {
+            let found = self.directories.get(&directory);
+            let node = |id| found.and_then(|found| found.ends().node(id));
+            let op = |(member, came): &(ResourceId, bool)| match came {
+                true => with(directory, group, *member),
+                false => without(directory, group, *member),
+            };
+            ReadyMembers {
+                nodes: members
+                    .iter()
+                    .map(|(member, _came)| node(*member))
+                    .collect(),
+                ops: members.iter().map(op).collect(),
+            }
+        });
+        ready.collect()
+    }
+
     /// Publishes that members came and went. The operations depend on nothing but the transaction:
     /// a replay of one that the state has in part must come to the same.
     pub(super) fn change_members(
@@ -99,34 +153,20 @@ impl Memory {
         directory: DirectoryId,
         group: ResourceId,
         members: &[(ResourceId, bool)],
+        ready: ReadyMembers,
         ops: &mut Vec<Op>,
     ) {
-        ops.reserve(members.len());
-        for (member, came) in members {
-            self.tickets = self.tickets.saturating_add(1);
-            let ticket = self.tickets;
-            if let Some(directory) = self.directories.get_mut(&directory) {
-                let (edges, ends) = directory.edges_mut();
-                if *came {
-                    edges.put(ends, group, *member);
-                    directory.pending_members.insert((group, *member), ticket);
-                } else {
-                    edges.remove(ends, group, *member);
-                    directory.pending_members.remove(&(group, *member));
-                }
-            }
-            ops.push(if *came {
-                let key = Key::Member(directory, group, *member);
-                let mark = Mark::of(&key, &[]);
-                Op {
-                    key,
-                    old: None,
-                    new: Some((mark, Arc::default())),
-                    ticket,
-                }
-            } else {
-                without(directory, group, *member)
-            });
+        self.tickets = self.tickets.saturating_add(1);
+        let ticket = self.tickets;
+        if let Some(found) = self.directories.get_mut(&directory) {
+            let (edges, ends) = found.edges_mut();
+            edges.change(ends, group, members, &ready.nodes);
+            found.pending_members.insert(group, ticket);
+        }
+        ops.extend(ready.ops);
+        // Operations reach the state in their order: with the last one it has them all.
+        if let Some(last) = ops.last_mut() {
+            last.ticket = ticket;
         }
     }
 
@@ -167,7 +207,6 @@ impl Memory {
             for (group, member) in memberships {
                 let (edges, ends) = found.edges_mut();
                 edges.remove(ends, *group, *member);
-                found.pending_members.remove(&(*group, *member));
             }
         }
         ops.push(Op {
@@ -183,11 +222,11 @@ impl Memory {
     /// Forgets that a membership, or what is left of a resource, waits for the state on disk.
     pub(super) fn settle_other(&mut self, op: &Op) {
         match &op.key {
-            Key::Member(directory, group, member) => {
+            Key::Member(directory, group, _member) => {
                 if let Some(directory) = self.directories.get_mut(directory)
-                    && directory.pending_members.get(&(*group, *member)) == Some(&op.ticket)
+                    && directory.pending_members.get(group) == Some(&op.ticket)
                 {
-                    directory.pending_members.remove(&(*group, *member));
+                    directory.pending_members.remove(group);
                 }
             }
             Key::Deleted(directory, id) => {
