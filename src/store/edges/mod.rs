@@ -10,6 +10,7 @@ mod list;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use crate::base::ident::ResourceId;
@@ -85,20 +86,23 @@ struct Member {
     node: Node,
 }
 
+/// How an id begins.
+const fn head(id: ResourceId) -> u32 {
+    let [a, b, c, d, ..] = *id.as_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
 impl Member {
     /// The member with this id.
-    fn new(id: ResourceId, node: Node) -> Self {
-        let [a, b, c, d, ..] = *id.as_bytes();
-        let head = u32::from_be_bytes([a, b, c, d]);
+    const fn new(id: ResourceId, node: Node) -> Self {
+        let head = head(id);
         Self { head, node }
     }
 
-    /// Whether its id comes before `id`, which begins as `wanted` does.
-    fn is_before(self, ends: Ends<'_>, id: ResourceId, wanted: u32) -> bool {
-        let heads = self.head.cmp(&wanted);
-        heads
-            .then_with(|| ends.id(self.node).cmp(&Some(id)))
-            .is_lt()
+    /// How its id stands to `id`, which begins with `begin`.
+    fn order(self, ends: Ends<'_>, id: ResourceId, begin: u32) -> Ordering {
+        let heads = self.head.cmp(&begin);
+        heads.then_with(|| ends.id(self.node).cmp(&Some(id)))
     }
 }
 
@@ -181,9 +185,9 @@ impl Edges {
         let Some(list) = group.and_then(|group| self.members.get(group.number())) else {
             return Vec::new();
         };
-        let found = list
-            .after(|member| after.is_some_and(|after| !is_behind(ends, member, after)))
-            .take(count);
+        let passed = after.map(|after| up_to(ends, after));
+        let passed = |member| passed.as_ref().is_some_and(|passed| passed(member));
+        let found = list.after(passed).take(count);
         found
             .filter_map(|member| Some((ends.id(member.node)?, member.node.kind())))
             .collect()
@@ -437,17 +441,12 @@ impl Edges {
 
 /// Which members come before the one with this id.
 fn before(ends: Ends<'_>, id: ResourceId) -> impl Fn(Member) -> bool {
-    let [a, b, c, d, ..] = *id.as_bytes();
-    let head = u32::from_be_bytes([a, b, c, d]);
-    move |member| member.is_before(ends, id, head)
+    let begin = head(id);
+    move |member| member.order(ends, id, begin).is_lt()
 }
 
-/// Whether a member's id comes after `id`.
-fn is_behind(ends: Ends<'_>, member: Member, id: ResourceId) -> bool {
-    let [a, b, c, d, ..] = *id.as_bytes();
-    let head = u32::from_be_bytes([a, b, c, d]);
-    let heads = member.head.cmp(&head);
-    heads
-        .then_with(|| ends.id(member.node).cmp(&Some(id)))
-        .is_gt()
+/// Which members come before the one with this id, and that one.
+fn up_to(ends: Ends<'_>, id: ResourceId) -> impl Fn(Member) -> bool {
+    let begin = head(id);
+    move |member| member.order(ends, id, begin).is_le()
 }
