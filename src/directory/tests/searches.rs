@@ -1,9 +1,6 @@
 //! Searches over a directory of many alike users: what an index answers is what looking at every
 //! resource would.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use proptest::prelude::Just;
 use proptest::prelude::Strategy;
 use proptest::prelude::prop;
@@ -12,18 +9,8 @@ use proptest::prop_oneof;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
-use crate::base::actor::Actor;
-use crate::base::clock::ManualClock;
 use crate::base::clock::Timestamp;
-use crate::base::ident::CountedIds;
-use crate::base::ident::DirectoryId;
-use crate::base::ident::DirectoryName;
-use crate::base::ident::IdSource;
-use crate::base::ident::RequestId;
 use crate::base::ident::ResourceId;
-use crate::base::ident::Revision;
-use crate::directory::Act;
-use crate::directory::Directories;
 use crate::directory::Directory;
 use crate::directory::keys::ENTERPRISE;
 use crate::directory::plan::Plan;
@@ -32,73 +19,30 @@ use crate::directory::read::FromMemory;
 use crate::directory::search::Found;
 use crate::directory::search::Page;
 use crate::directory::search::Search;
+use crate::directory::tests::fixture::START;
+use crate::directory::tests::fixture::Stage;
+use crate::directory::tests::fixture::USER;
+use crate::directory::tests::fixture::Way;
 use crate::scim::filter::Filter;
 use crate::scim::filter::FilterLimits;
 use crate::scim::schema::Profile;
-use crate::scim::schema::ResourceKind;
-use crate::store::Settings;
-use crate::store::Store;
-use crate::store::change::Change;
-use crate::store::change::Expect;
 use crate::store::change::Index;
 use crate::store::change::Select;
 use crate::store::change::Time;
-use crate::store::change::Transaction;
-use crate::store::chronicle::Retention;
-use crate::store::row::DirectoryRow;
 
 /// When the first user is created, in milliseconds.
-const AT: i64 = 1_700_000_000_000;
-/// A user.
-const USER: ResourceKind = ResourceKind::User;
+const AT: i64 = START.millis();
 /// How many users there are: more than a search looks at in memory.
 const USERS: u64 = 150;
 
-/// A directory of users in `dir` with few names and times between them.
-fn directory(dir: &tempfile::TempDir) -> Directory {
-    let settings = Settings {
-        dir: dir.path().to_owned(),
-        segment_bytes: 1 << 20,
-        reserve_bytes: 0,
-        free_soft_bytes: 0,
-        free_hard_bytes: 0,
-        cache_bytes: 1 << 20,
-        base_log_bytes: u64::MAX,
-        retention: Retention {
-            history: Duration::from_secs(86_400),
-            audit: Duration::from_secs(86_400),
-        },
-    };
-    let (clock, ids) = (
-        ManualClock::new(Timestamp::from_millis(AT)),
-        CountedIds::default(),
-    );
-    let store = Store::open(&settings, Arc::new(clock.clone()), &ids, &|_doing| {}).unwrap();
-    let row = DirectoryRow {
-        id: DirectoryId(0),
-        name: DirectoryName::parse("entra").unwrap(),
-        profile: Profile::Entra,
-        users_only: false,
-        enabled: true,
-        created: Timestamp::from_millis(AT),
-        revision: Revision::FIRST,
-    };
-    let change = Change::PutDirectory {
-        row,
-        expect: Expect::Absent,
-    };
-    let transaction = Transaction {
-        changes: vec![change],
-        ..Transaction::default()
-    };
-    let id = store.commit(transaction).unwrap().directory.unwrap();
-    let row = store.directory_by_id(id).unwrap();
-    let ids: Arc<dyn IdSource> = Arc::new(ids);
-    let directories = Directories::new(store, Arc::new(clock.clone()), Arc::clone(&ids));
-    let directory = directories.open(row);
+/// A directory of users with few names and times between them.
+fn stage() -> Stage {
+    let stage = Stage::new(Profile::Entra);
     for number in 0..USERS {
         // Several users share each time, name, address and manager; some have none.
-        clock.advance(i64::try_from(number % 3 / 2 * 500).unwrap());
+        stage
+            .clock
+            .advance(i64::try_from(number % 3 / 2 * 500).unwrap());
         let mut user = json!({
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", ENTERPRISE],
             "userName": format!("Mara{number:03}{}", "x".repeat(usize::try_from(number % 70).unwrap())),
@@ -112,15 +56,9 @@ fn directory(dir: &tempfile::TempDir) -> Directory {
         if number % 4 != 0 {
             user["displayName"] = json!(format!("Weiß {}", number % 5));
         }
-        let act = Act {
-            actor: Actor::System,
-            request: RequestId::random(&*ids),
-            if_match: None,
-        };
-        let intent = directory.creation(USER, user, &act).unwrap();
-        directory.finish(intent, &act).unwrap();
+        stage.create(Way::Waiting, USER, &user).unwrap();
     }
-    directory
+    stage
 }
 
 /// Reads a filter.
@@ -224,17 +162,17 @@ fn found(directory: &Directory, filter: Filter, page: Page) -> (usize, Vec<Resou
 
 #[test]
 fn an_index_finds_what_looking_at_everything_finds() {
-    let dir = tempfile::tempdir().unwrap();
-    let directory = directory(&dir);
+    let stage = stage();
+    let directory = &stage.directory;
     let page = (0..4_usize, 1..300_usize).prop_map(|(offset, count)| Page { offset, count });
     TestRunner::default()
         .run(&(filters(), page), |(text, page)| {
-            let filter = read(&directory, &text);
+            let filter = read(directory, &text);
             // No index answers `or`.
             let all = Filter::Or(vec![filter.clone(), filter.clone()]);
             prop_assert_eq!(
-                found(&directory, filter, page),
-                found(&directory, all, page),
+                found(directory, filter, page),
+                found(directory, all, page),
                 "{}",
                 text
             );
@@ -245,10 +183,10 @@ fn an_index_finds_what_looking_at_everything_finds() {
 
 #[test]
 fn of_several_indexes_the_one_with_the_fewest_candidates_answers() {
-    let dir = tempfile::tempdir().unwrap();
-    let directory = directory(&dir);
+    let stage = stage();
+    let directory = &stage.directory;
     let in_memory = |text: &str| {
-        let filter = Some(read(&directory, text));
+        let filter = Some(read(directory, text));
         let search = Search::new(USER, filter, String::new());
         let page = Page {
             offset: 0,
@@ -285,8 +223,8 @@ fn of_several_indexes_the_one_with_the_fewest_candidates_answers() {
 
 #[test]
 fn a_filter_names_the_indexes_that_have_all_matches() {
-    let dir = tempfile::tempdir().unwrap();
-    let directory = directory(&dir);
+    let stage = stage();
+    let directory = &stage.directory;
     let at = Timestamp::from_millis(AT);
     let (min, max) = (
         Timestamp::from_millis(i64::MIN),
@@ -340,6 +278,6 @@ fn a_filter_names_the_indexes_that_have_all_matches() {
             sources: sources.collect(),
             exact,
         };
-        assert_eq!(Plan::of(&read(&directory, text)), expected, "{text}");
+        assert_eq!(Plan::of(&read(directory, text)), expected, "{text}");
     }
 }

@@ -6,19 +6,9 @@ use std::sync::mpsc;
 
 use serde_json::Value;
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::base::actor::Actor;
-use crate::base::clock::ManualClock;
-use crate::base::clock::Timestamp;
-use crate::base::ident::CountedIds;
-use crate::base::ident::DirectoryId;
-use crate::base::ident::DirectoryName;
-use crate::base::ident::RequestId;
 use crate::base::ident::ResourceId;
 use crate::base::ident::Revision;
-use crate::directory::Act;
-use crate::directory::Directories;
 use crate::directory::Directory;
 use crate::directory::Written;
 use crate::directory::error::DirectoryError;
@@ -26,6 +16,8 @@ use crate::directory::history;
 use crate::directory::intent::Begun;
 use crate::directory::intent::Decision;
 use crate::directory::intent::Intent;
+use crate::directory::tests::fixture::Stage;
+use crate::directory::tests::fixture::act;
 use crate::directory::write::PROMPT_BYTES_MAX;
 use crate::scim::patch::PATCH_OP;
 use crate::scim::resource::Resource;
@@ -33,67 +25,10 @@ use crate::scim::resource::parse::settle;
 use crate::scim::schema::Profile;
 use crate::scim::schema::ResourceKind;
 use crate::scim::schema::core::USER;
-use crate::store;
-use crate::store::Store;
-use crate::store::change::Change;
-use crate::store::change::Expect;
-use crate::store::change::Transaction;
 use crate::store::error::CommitError;
-use crate::store::row::DirectoryRow;
 
 /// What all of these tests are about.
 const KIND: ResourceKind = ResourceKind::User;
-/// When they take place.
-const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-
-/// An empty directory in a store of its own.
-fn directory() -> (TempDir, Directory) {
-    let dir = tempfile::tempdir().unwrap();
-    let settings = store::Settings {
-        dir: dir.path().to_owned(),
-        segment_bytes: 1 << 20,
-        reserve_bytes: 0,
-        free_soft_bytes: 0,
-        free_hard_bytes: 0,
-        cache_bytes: 1 << 20,
-        base_log_bytes: u64::MAX,
-        retention: store::chronicle::Retention {
-            history: std::time::Duration::from_secs(86_400),
-            audit: std::time::Duration::from_secs(86_400),
-        },
-    };
-    let clock = Arc::new(ManualClock::new(START));
-    let ids = Arc::new(CountedIds::default());
-    let store = Store::open(&settings, clock.clone(), &*ids, &|_| {}).unwrap();
-    let row = DirectoryRow {
-        id: DirectoryId(0),
-        name: DirectoryName::parse("one").unwrap(),
-        profile: Profile::Entra,
-        users_only: false,
-        enabled: true,
-        created: START,
-        revision: Revision::FIRST,
-    };
-    let expect = Expect::Absent;
-    let made = store.commit(Transaction {
-        changes: vec![Change::PutDirectory { row, expect }],
-        history: Vec::new(),
-        audit: Vec::new(),
-    });
-    let row = store
-        .directory_by_id(made.unwrap().directory.unwrap())
-        .unwrap();
-    (dir, Directories::new(store, clock, ids).open(row))
-}
-
-/// Who asks.
-fn act() -> Act {
-    Act {
-        actor: Actor::System,
-        request: RequestId::from_bytes([7; 16]),
-        if_match: None,
-    }
-}
 
 /// Begins a write, and goes on with it as the api does.
 fn carry_out(
@@ -145,29 +80,31 @@ fn text(directory: &Directory, id: ResourceId, name: &str) -> Option<String> {
 
 #[test]
 fn a_write_is_visible_once_it_is_acknowledged() {
-    let (_dir, directory) = directory();
-    let id = create(&directory, "Mo");
+    let stage = Stage::new(Profile::Entra);
+    let directory = &stage.directory;
+    let id = create(directory, "Mo");
     for (title, expected) in [
         ("lead", (Revision(2), true, 1, "submitted")),
         ("lead", (Revision(2), false, 1, "nothing to do")),
         ("head", (Revision(3), true, 1, "submitted")),
     ] {
-        let intent = set_title(&directory, id, title);
-        let (written, how) = carry_out(&directory, intent).unwrap();
+        let intent = set_title(directory, id, title);
+        let (written, how) = carry_out(directory, intent).unwrap();
         let notes = written.notes.len();
         let found = (written.stored.revision, written.changed, notes, how);
         assert_eq!(found, expected, "{title}");
-        assert_eq!(text(&directory, id, "title").as_deref(), Some(title));
+        assert_eq!(text(directory, id, "title").as_deref(), Some(title));
     }
-    carry_out(&directory, directory.deletion(KIND, id)).unwrap();
-    let gone = carry_out(&directory, directory.deletion(KIND, id));
+    carry_out(directory, directory.deletion(KIND, id)).unwrap();
+    let gone = carry_out(directory, directory.deletion(KIND, id));
     assert!(matches!(gone, Err(DirectoryError::NotFound { .. })));
 }
 
 #[test]
 fn a_write_that_somebody_overtook_is_prepared_again() {
-    let (_dir, directory) = directory();
-    let id = create(&directory, "Mo");
+    let stage = Stage::new(Profile::Entra);
+    let directory = &stage.directory;
+    let id = create(directory, "Mo");
     let (overtaken, rival) = (OnceLock::new(), directory.clone());
     let judge = move |old: &Resource, _notes: &mut Vec<_>| {
         // Only the first time: somebody commits between reading and committing.
@@ -179,32 +116,34 @@ fn a_write_that_somebody_overtook_is_prepared_again() {
         Ok(Decision::Put(new, payload))
     };
     let intent = Intent::change(KIND, id, Arc::new(judge), None, Vec::new());
-    let (written, how) = carry_out(&directory, intent).unwrap();
+    let (written, how) = carry_out(directory, intent).unwrap();
     assert_eq!((written.stored.revision, how), (Revision(3), "settled"));
-    assert_eq!(text(&directory, id, "title").as_deref(), Some("lead"));
-    assert_eq!(text(&directory, id, "nickName").as_deref(), Some("Jo"));
+    assert_eq!(text(directory, id, "title").as_deref(), Some("lead"));
+    assert_eq!(text(directory, id, "nickName").as_deref(), Some("Jo"));
 }
 
 #[test]
 fn a_large_resource_is_left_to_a_thread_that_may_wait() {
-    let (_dir, directory) = directory();
-    let id = create(&directory, &"o".repeat(PROMPT_BYTES_MAX));
-    let (_, how) = carry_out(&directory, set_title(&directory, id, "lead")).unwrap();
+    let stage = Stage::new(Profile::Entra);
+    let directory = &stage.directory;
+    let id = create(directory, &"o".repeat(PROMPT_BYTES_MAX));
+    let (_, how) = carry_out(directory, set_title(directory, id, "lead")).unwrap();
     assert_eq!(how, "not promptly");
-    assert_eq!(text(&directory, id, "title").as_deref(), Some("lead"));
+    assert_eq!(text(directory, id, "title").as_deref(), Some("lead"));
 }
 
 #[test]
 fn what_the_store_refuses_is_told() {
-    let (_dir, directory) = directory();
-    create(&directory, "Mo");
+    let stage = Stage::new(Profile::Entra);
+    let directory = &stage.directory;
+    create(directory, "Mo");
     let body = json!({"schemas": [USER], "userName": "MARA"});
     let intent = directory.creation(KIND, body.clone(), &act()).unwrap();
-    let taken = carry_out(&directory, intent);
+    let taken = carry_out(directory, intent);
     assert!(matches!(taken, Err(DirectoryError::Taken { .. })));
     let intent = directory.creation(KIND, body, &act()).unwrap();
     directory.store.shutdown();
-    let closed = carry_out(&directory, intent);
+    let closed = carry_out(directory, intent);
     assert!(matches!(
         closed,
         Err(DirectoryError::Commit(CommitError::ReadOnly { .. }))
