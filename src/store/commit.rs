@@ -157,12 +157,14 @@ impl Committer {
             return Next::Any;
         }
         let view = self.view.clone();
+        let turn = view.turn();
         let memory = view.memory();
         let mut staging = Staging::new(&memory, self.view.clock().now());
         let mut answers = vec![(reply, staging.add(transaction))];
         let next = self.gather(&mut staging, &mut answers);
         let (first_seq, group) = (memory.seq.saturating_add(1), staging.group);
         drop(memory);
+        drop(turn);
         let stored = if group.is_empty() {
             Ok(())
         } else {

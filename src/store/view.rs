@@ -3,6 +3,8 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
@@ -78,6 +80,8 @@ pub enum Cached {
 struct Shared {
     /// The published state.
     memory: RwLock<Memory>,
+    /// Whose turn it is to change the published state, or to read it for long.
+    turn: Mutex<()>,
     /// Records read or written lately. Never trusted: what it gives is compared with the slot.
     cache: Cache<ResourceKey, Arc<Record>, Weight>,
     /// The state on disk: another one after it was rebuilt.
@@ -112,6 +116,7 @@ impl View {
         let guess = usize::try_from(guess).unwrap_or(usize::MAX).max(16);
         Self(Arc::new(Shared {
             memory: RwLock::new(memory),
+            turn: Mutex::default(),
             cache: Cache::with_weighter(guess, cache_bytes, Weight),
             state: RwLock::new(state),
             status: Status::default(),
@@ -126,6 +131,13 @@ impl View {
     /// is at worst the beginning of one group, and reading goes on.
     pub(in crate::store) fn memory(&self) -> RwLockReadGuard<'_, Memory> {
         self.0.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The turn of one who changes the published state, or reads it for longer than some
+    /// microseconds: taken before the state is. Whoever waits to change the state makes all wait who
+    /// want to read it, so nobody may while another reads for long.
+    pub(in crate::store) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The published state, to change.
@@ -189,6 +201,7 @@ impl View {
 
     /// Publishes a group of transactions that begins with number `first`, all at once.
     pub(in crate::store) fn publish(&self, first: u64, group: &[Logged]) -> Vec<Work> {
+        let _turn = self.turn();
         let ready: Vec<_> = {
             let memory = self.memory();
             group.iter().map(|logged| memory.ready(logged)).collect()
@@ -234,6 +247,7 @@ impl View {
 
     /// Forgets that these changes wait for the state on disk.
     pub(in crate::store) fn settle(&self, ops: &[Op]) {
+        let _turn = self.turn();
         self.memory_mut().settle(ops.iter());
     }
 
