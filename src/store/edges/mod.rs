@@ -166,6 +166,11 @@ impl Edges {
         self.has(ends, group, member) || self.hidden.has(group, member)
     }
 
+    /// Whether a group has any members, whatever they are.
+    pub fn has_members(&self, ends: Ends<'_>, group: ResourceId) -> bool {
+        self.member_count(ends, group) > 0 || self.hidden.members(group).next().is_some()
+    }
+
     /// How many members a group has that exist.
     pub fn member_count(&self, ends: Ends<'_>, group: ResourceId) -> usize {
         let group = ends.group(group);

@@ -1,12 +1,11 @@
 //! Numbering what a transaction leaves in history and audit.
 
-use serde_json::json;
-
 use crate::audit::entry::AuditDraft;
 use crate::audit::entry::AuditEntry;
 use crate::audit::history::HistoryEntry;
 use crate::base::clock::Timestamp;
 use crate::base::ident::ResourceId;
+use crate::scim::json::write_plain;
 use crate::store::change::HistoryDraft;
 use crate::store::error::Reject;
 use crate::store::staging::Attempt;
@@ -80,11 +79,6 @@ impl Attempt<'_> {
             let ids = members.iter().filter(move |(_id, other)| *other == came);
             ids.map(|(id, _came)| *id)
         };
-        let texts =
-            |ids: Vec<ResourceId>| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
-        let added = texts(ids(true).collect());
-        let removed = texts(ids(false).chain(left.iter().copied()).collect());
-        let note = json!({ "added": added, "removed": removed }).to_string();
         let payload = &mut entry.draft.payload;
         // A payload is an object.
         if payload.pop() != Some(b'}') {
@@ -93,9 +87,11 @@ impl Attempt<'_> {
         if payload.len() > 1 {
             payload.push(b',');
         }
-        payload.extend_from_slice(b"\"members\":");
-        payload.extend_from_slice(note.as_bytes());
-        payload.push(b'}');
+        payload.extend_from_slice(b"\"members\":{\"added\":[");
+        put_ids(payload, ids(true));
+        payload.extend_from_slice(b"],\"removed\":[");
+        put_ids(payload, ids(false).chain(left.iter().copied()));
+        payload.extend_from_slice(b"]}}");
     }
 
     /// Takes in all history entries: first those with a number, then those about what the
@@ -159,5 +155,17 @@ impl Attempt<'_> {
         let number = last.unwrap_or(self.memory.audit_last.0).saturating_add(1);
         self.own.audit_last = Some(number);
         self.logged.audit.push(AuditEntry { number, at, draft });
+    }
+}
+
+/// Appends ids as JSON, with commas between them.
+fn put_ids(out: &mut Vec<u8>, ids: impl Iterator<Item = ResourceId>) {
+    for (number, id) in ids.enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        out.push(b'"');
+        write_plain(out, id);
+        out.push(b'"');
     }
 }

@@ -43,17 +43,20 @@ impl Attempt<'_> {
         })
     }
 
-    /// Whether there is this membership now, whatever its ends.
-    fn is_member(&self, group: GroupKey, member: ResourceId) -> bool {
-        let deltas = [&self.own, self.decided];
-        let mut decided = deltas
-            .iter()
-            .filter_map(|delta| delta.members.get(&group)?.get(&member));
-        if let Some(came) = decided.next() {
-            return *came;
-        }
+    /// Tells who is a member of a group now, whatever the ends.
+    fn membership(&self, group: GroupKey) -> impl Fn(ResourceId) -> bool {
+        let own = self.own.members.get(&group);
+        let decided = self.decided.members.get(&group);
         let found = self.memory.directories.get(&group.0);
-        found.is_some_and(|found| found.edges.has_any(found.ends(), group.1, member))
+        // Of a group that is just being made nobody is.
+        let found = found.filter(|found| found.edges.has_members(found.ends(), group.1));
+        move |member| {
+            let came = own.and_then(|members| members.get(&member));
+            let came = came.or_else(|| decided?.get(&member));
+            came.copied().unwrap_or_else(|| {
+                found.is_some_and(|found| found.edges.has_any(found.ends(), group.1, member))
+            })
+        }
     }
 
     /// All members that a group now has, deleted ones among them.
@@ -113,13 +116,12 @@ impl Attempt<'_> {
         for step in steps {
             self.take_step(group, step, unknown, &mut wanted)?;
         }
-        let mut members: Vec<(ResourceId, bool)> = wanted
-            .members
-            .into_iter()
-            .filter(|(member, came)| self.is_member(group, *member) != *came)
-            .collect();
+        let mut members: Vec<(ResourceId, bool)> = wanted.members.into_iter().collect();
         // The order of a map differs from run to run; that of the state's keys does not.
         members.sort_unstable();
+        let is_member = self.membership(group);
+        members.retain(|(member, came)| is_member(*member) != *came);
+        drop(is_member);
         let changed = !members.is_empty() || !wanted.left.is_empty();
         let (came, count) = (
             members.iter().filter(|(_id, came)| *came).count(),
@@ -187,7 +189,7 @@ impl Attempt<'_> {
                 wanted.members.extend(ids.into_iter().map(|id| (id, true)));
             }
             MemberStep::Leave(id) => {
-                if self.is_member(group, *id) {
+                if self.membership(group)(*id) {
                     wanted.left.push(*id);
                 }
             }
