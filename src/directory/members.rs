@@ -116,10 +116,10 @@ impl Directory {
         for step in &wish.steps {
             let step = match step {
                 MemberStep::Add(members) => {
-                    change::MemberStep::Add(ids(members, wish.unknown, notes)?)
+                    change::MemberStep::Add(self.ids(members, wish.unknown, notes)?)
                 }
                 MemberStep::Set(members) => {
-                    change::MemberStep::Set(ids(members, wish.unknown, notes)?)
+                    change::MemberStep::Set(self.ids(members, wish.unknown, notes)?)
                 }
                 MemberStep::Clear => change::MemberStep::Set(Vec::new()),
                 MemberStep::Remove(values) => {
@@ -135,6 +135,57 @@ impl Directory {
             resolved.steps.push(step);
         }
         Ok(resolved)
+    }
+
+    /// The ids of members. What has another form than an id is nobody's.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError::UnknownMembers`], with all that are nobody's, where these are. Whether ids
+    /// are somebody's is decided when they are committed.
+    fn ids(
+        &self,
+        members: &[Member],
+        unknown: Unknown,
+        notes: &mut Vec<Note>,
+    ) -> Result<Vec<ResourceId>, DirectoryError> {
+        let mut ids = Vec::with_capacity(members.len());
+        let mut strange = Vec::new();
+        for member in members {
+            match ResourceId::parse(&member.value) {
+                Some(id) => ids.push(id),
+                None => strange.push(&*member.value),
+            }
+        }
+        let refused = match unknown {
+            Unknown::Refuse => !strange.is_empty(),
+            Unknown::LeaveOut => !strange.is_empty() && !ids.iter().any(|id| self.was_ever(*id)),
+            Unknown::LeaveOutAll => false,
+        };
+        if refused {
+            let named = members.iter().filter_map(|member| {
+                let id = ResourceId::parse(&member.value);
+                if id.is_some_and(|id| self.was_ever(id)) {
+                    return None;
+                }
+                let strange = || format!("\"{}\"", shortened(&member.value));
+                Some(id.map_or_else(strange, |id| id.to_string()))
+            });
+            let values = named.take(NAMED_MAX).collect();
+            return Err(DirectoryError::UnknownMembers { values });
+        }
+        for value in strange {
+            Note::add(notes, MEMBER_UNKNOWN, value);
+        }
+        Ok(ids)
+    }
+
+    /// Whether an id is somebody's, or was until not long ago.
+    fn was_ever(&self, id: ResourceId) -> bool {
+        let mut kinds = [ResourceKind::User, ResourceKind::Group].into_iter();
+        let directory = self.row.id;
+        kinds.any(|kind| self.store.exists(directory, kind, id))
+            || self.store.deleted(directory, id).is_some()
     }
 
     /// The members of a group that a filter chooses, or that it may have once `before` is done.
@@ -261,36 +312,4 @@ pub fn group_of(group: &relations::GroupOf) -> GroupOf<'_> {
         display: &group.label,
         direct: group.direct,
     }
-}
-
-/// The ids of members. What has another form than an id is nobody's.
-fn ids(
-    members: &[Member],
-    unknown: Unknown,
-    notes: &mut Vec<Note>,
-) -> Result<Vec<ResourceId>, DirectoryError> {
-    let mut ids = Vec::with_capacity(members.len());
-    let mut strange = Vec::new();
-    for member in members {
-        match ResourceId::parse(&member.value) {
-            Some(id) => ids.push(id),
-            None => strange.push(&*member.value),
-        }
-    }
-    let refused = match unknown {
-        Unknown::Refuse => !strange.is_empty(),
-        Unknown::LeaveOut => ids.is_empty() && !strange.is_empty(),
-        Unknown::LeaveOutAll => false,
-    };
-    if refused {
-        let values = strange.into_iter().take(NAMED_MAX);
-        let values = values
-            .map(|value| format!("\"{}\"", shortened(value)))
-            .collect();
-        return Err(DirectoryError::UnknownMembers { values });
-    }
-    for value in strange {
-        Note::add(notes, MEMBER_UNKNOWN, value);
-    }
-    Ok(ids)
 }

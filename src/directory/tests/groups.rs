@@ -49,7 +49,7 @@ fn a_whole_group_has_the_members_that_exist() {
         (
             "x nobody",
             came("", "x nobody", true),
-            refused("unknown: \"x\""),
+            refused("unknown: \"x\" nobody"),
         ),
     ] {
         for (profile, expected) in [(Profile::Entra, entra), (Profile::Strict, strict)] {
@@ -217,6 +217,13 @@ fn who_never_was_is_left_out_or_refused() {
         both("drop mara; add nobody", unknown()),
         both("call Glass; add nobody", unknown()),
         both("set x; add bo", refused("unknown: \"x\"")),
+        // All of them are named.
+        both("add x nobody", refused("unknown: \"x\" nobody")),
+        (
+            "set nobody bo gone x",
+            came("bo", "x nobody", true),
+            refused("unknown: nobody \"x\""),
+        ),
     ]);
 }
 
