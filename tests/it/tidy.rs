@@ -247,3 +247,30 @@ fn what_is_published_says_its_licence() {
         assert!(found.contains(text), "{file} has no {text:?}");
     }
 }
+
+#[test]
+fn every_conversation_is_in_the_register_and_what_it_names_exists() {
+    let fixtures = root().join("tests/fixtures");
+    let register = fs::read_to_string(fixtures.join("README.md")).unwrap();
+    // What stands between backticks is every second part.
+    let named: Vec<&str> = register.split('`').skip(1).step_by(2).collect();
+    let sources = rust_files();
+    let exists = |name: &str| match name.rsplit_once("::") {
+        Some((_room, test)) => {
+            let test = format!("fn {test}()");
+            sources.iter().any(|source| source.text.contains(&test))
+        }
+        None if name.ends_with(".json") => fixtures.join(name).is_file(),
+        None if name.starts_with("tests/") => root().join(name).is_file(),
+        None => true,
+    };
+    let gone: Vec<&&str> = named.iter().filter(|name| !exists(name)).collect();
+    assert!(gone.is_empty(), "the register names {gone:?}");
+    for folder in ["entra", "strict"] {
+        for entry in fs::read_dir(fixtures.join(folder)).unwrap() {
+            let file = entry.unwrap().file_name();
+            let name = format!("{folder}/{}", file.to_str().unwrap());
+            assert!(named.contains(&&*name), "{name} is not in the register");
+        }
+    }
+}
