@@ -152,8 +152,8 @@ pub(in crate::store) struct Memory {
     pub purges: BTreeMap<DirectoryId, Mark>,
     /// Resources out of the state, until all are there.
     loading: HashMap<(DirectoryId, ResourceKind), Loader>,
-    /// Memberships out of the state, until all resources are there.
-    loading_members: HashMap<DirectoryId, Vec<(ResourceId, ResourceId)>>,
+    /// Groups and their members out of the state, until all resources are there.
+    loading_members: HashMap<DirectoryId, Vec<(ResourceId, Vec<ResourceId>)>>,
 }
 
 /// What a transaction asks of the state on disk.

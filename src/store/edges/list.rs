@@ -51,9 +51,15 @@ impl<E: Copy + PartialEq> List<E> {
 
     /// Puts an entry in behind those for which `before` holds. Returns whether it was not there.
     fn insert(&mut self, entry: E, before: impl Fn(E) -> bool) -> bool {
-        if self.holds(entry, &before) {
-            return false;
+        let new = !self.holds(entry, &before);
+        if new {
+            self.put(entry, before);
         }
+        new
+    }
+
+    /// Puts an entry in that is not there, behind those for which `before` holds.
+    fn put(&mut self, entry: E, before: impl Fn(E) -> bool) {
         match self {
             Self::Short(entries) if entries.len() < SHORT_MAX => {
                 let at = entries.partition_point(|other| before(*other));
@@ -69,7 +75,6 @@ impl<E: Copy + PartialEq> List<E> {
             }
             Self::Long(entries) => entries.insert(entry, before),
         }
-        true
     }
 
     /// Takes an entry out that is behind those for which `before` holds. Returns whether it was
@@ -149,6 +154,13 @@ impl<E: Copy + PartialEq> Lists<E> {
     pub fn insert(&mut self, number: u32, entry: E, before: impl Fn(E) -> bool) -> bool {
         let list = self.entry(number);
         list.is_some_and(|list| list.insert(entry, before))
+    }
+
+    /// Puts an entry into the list of a number that it is not in.
+    pub fn put(&mut self, number: u32, entry: E, before: impl Fn(E) -> bool) {
+        if let Some(list) = self.entry(number) {
+            list.put(entry, before);
+        }
     }
 
     /// Takes an entry out of the list of a number. Returns whether it was there.

@@ -11,6 +11,7 @@ mod list;
 mod tests;
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::collections::HashSet;
 
 use crate::base::ident::ResourceId;
@@ -19,6 +20,9 @@ use crate::store::edges::hidden::Hidden;
 use crate::store::edges::list::List;
 use crate::store::edges::list::Lists;
 use crate::store::index::Indexes;
+
+/// A map of all resources pays off for one membership to so many of them.
+const MEMBERS_WORTH_A_MAP: usize = 4;
 
 /// A user or a group by the number of its slot: twice the number, and one more for a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,7 +59,21 @@ pub(in crate::store) struct Ends<'a> {
     pub groups: &'a Indexes,
 }
 
-impl Ends<'_> {
+impl<'a> Ends<'a> {
+    /// How many there are.
+    const fn count(self) -> usize {
+        self.users.count().saturating_add(self.groups.count())
+    }
+
+    /// All of them.
+    fn nodes(self) -> impl Iterator<Item = (ResourceId, Node)> + 'a {
+        let of = |kind, indexes: &'a Indexes| {
+            let numbers = indexes.numbers();
+            numbers.filter_map(move |(id, number)| Some((id, Node::new(kind, number)?)))
+        };
+        of(ResourceKind::User, self.users).chain(of(ResourceKind::Group, self.groups))
+    }
+
     /// The resource with this id, when it exists.
     pub fn node(&self, id: ResourceId) -> Option<Node> {
         let user = self.users.number_of(id);
@@ -346,6 +364,31 @@ impl Edges {
         self.hidden.remove(group, member);
     }
 
+    /// Puts in all memberships that the state has, by group: the order of their ids, which is that of
+    /// the state's keys, is the fastest.
+    pub fn load(&mut self, ends: Ends<'_>, groups: Vec<(ResourceId, Vec<ResourceId>)>) {
+        let count: usize = groups.iter().map(|(_group, members)| members.len()).sum();
+        if count < ends.count() / MEMBERS_WORTH_A_MAP {
+            for (group, members) in groups {
+                members.iter().for_each(|member| self.put(ends, group, *member));
+            }
+            return;
+        }
+        // Looking each up in the indexes would take most of a start.
+        let nodes: HashMap<ResourceId, Node> = ends.nodes().collect();
+        for (group, members) in groups {
+            let end = nodes.get(&group);
+            let end = end.filter(|end| end.kind() == ResourceKind::Group);
+            for member in members {
+                match (end, nodes.get(&member)) {
+                    (Some(end), Some(node)) => self.link(ends, *end, (member, *node)),
+                    (None, _) => self.hidden.put_of_group(group, member),
+                    (Some(_), None) => self.hidden.put_of_member(group, member),
+                }
+            }
+        }
+    }
+
     /// Makes the hidden memberships of a resource count that has come into being.
     pub fn attach(&mut self, ends: Ends<'_>, id: ResourceId) {
         let Some(node) = ends.node(id) else {
@@ -427,7 +470,7 @@ impl Edges {
         let groups = self.groups_of_mut(node.kind());
         if groups.insert(node.number(), number, |other| other < number) {
             let entry = Member::new(id, node);
-            self.members.insert(number, entry, before(ends, id));
+            self.members.put(number, entry, before(ends, id));
             self.count = self.count.saturating_add(1);
         }
     }

@@ -129,6 +129,11 @@ impl Indexes {
         Some((slot.born, slot.id))
     }
 
+    /// Every resource with the number of its slot.
+    pub fn numbers(&self) -> impl Iterator<Item = (ResourceId, u32)> {
+        self.slots.iter().map(|(number, slot)| (slot.id, number))
+    }
+
     /// What is known of a resource.
     pub fn get(&self, id: ResourceId) -> Option<&Slot> {
         self.slots.get(self.number_of(id)?)

@@ -86,7 +86,7 @@ impl Memory {
                 }
                 if self.directories.contains_key(directory) {
                     let waiting = self.loading_members.entry(*directory).or_default();
-                    waiting.push((*group, *member));
+                    wait(waiting, *group, *member);
                 }
             }
             Key::Deleted(directory, id) => {
@@ -123,9 +123,9 @@ impl Memory {
                 directory.shelf_mut(kind).indexes = loader.finish();
             }
         }
-        for (directory, memberships) in self.loading_members.drain() {
+        for (directory, groups) in self.loading_members.drain() {
             if let Some(directory) = self.directories.get_mut(&directory) {
-                directory.load_members(memberships);
+                directory.load_members(groups);
             }
         }
     }
@@ -146,7 +146,7 @@ impl Memory {
         for _group in 0..input.count()? {
             let group = id(input)?;
             for _member in 0..input.count()? {
-                waiting.push((group, id(input)?));
+                wait(waiting, group, id(input)?);
             }
         }
         Ok(())
@@ -170,6 +170,14 @@ impl Memory {
             }
         }
         Ok(())
+    }
+}
+
+/// Adds a membership to those that wait: those of one group come one after the other.
+fn wait(waiting: &mut Vec<(ResourceId, Vec<ResourceId>)>, group: ResourceId, member: ResourceId) {
+    match waiting.last_mut() {
+        Some((last, members)) if *last == group => members.push(member),
+        Some(_) | None => waiting.push((group, vec![member])),
     }
 }
 

@@ -108,11 +108,9 @@ impl Directory {
     }
 
     /// Takes in memberships out of the state.
-    pub(super) fn load_members(&mut self, memberships: Vec<(ResourceId, ResourceId)>) {
+    pub(super) fn load_members(&mut self, groups: Vec<(ResourceId, Vec<ResourceId>)>) {
         let (edges, ends) = self.edges_mut();
-        for (group, member) in memberships {
-            edges.put(ends, group, member);
-        }
+        edges.load(ends, groups);
     }
 }
 
