@@ -19,6 +19,7 @@ mod commit;
 pub mod desk;
 mod edges;
 pub mod error;
+mod find;
 mod forget;
 mod generation;
 mod header;

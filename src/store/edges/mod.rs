@@ -370,7 +370,9 @@ impl Edges {
         let count: usize = groups.iter().map(|(_group, members)| members.len()).sum();
         if count < ends.count() / MEMBERS_WORTH_A_MAP {
             for (group, members) in groups {
-                members.iter().for_each(|member| self.put(ends, group, *member));
+                members
+                    .iter()
+                    .for_each(|member| self.put(ends, group, *member));
             }
             return;
         }
