@@ -262,3 +262,90 @@ fn commit(cause: &CommitError, request: RequestId) -> Failure {
 fn with_request(detail: impl fmt::Display, request: RequestId) -> String {
     format!("{detail} [request {request}]")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::api::error::ApiError;
+    use crate::api::reply::Content;
+    use crate::base::ident::RequestId;
+    use crate::base::ident::ResourceId;
+    use crate::base::ident::Revision;
+    use crate::directory::error::DirectoryError;
+    use crate::scim::schema::ResourceKind;
+    use crate::store::change::Index;
+
+    /// The id in the answers.
+    const ID: &str = "0b6ef0a9-5f4e-4d2b-8a54-0d1d7c6a3f21";
+
+    /// Asserts what is told of a failure.
+    fn check(error: DirectoryError, status: u16, scim_type: Option<&str>, detail: &str) {
+        let request = RequestId::from_bytes([7; 16]);
+        let failure = ApiError::Directory(error).into_failure(request);
+        let Content::Whole(body) = failure.reply.body else {
+            panic!("a refusal has a body: {detail}")
+        };
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let detail = format!("{} [request {request}]", detail.replace("ID", ID));
+        let told = (body["scimType"].as_str(), body["detail"].as_str());
+        assert_eq!(
+            (failure.reply.status, told),
+            (status, (scim_type, Some(&*detail)))
+        );
+    }
+
+    #[test]
+    fn what_a_use_case_refuses_is_told_in_a_sentence() {
+        let taken = |kind, index, active| DirectoryError::Taken {
+            kind,
+            index,
+            by: ResourceId::parse(ID).unwrap(),
+            active,
+        };
+        let values = vec![ID.to_owned(), "\"x\"".to_owned()];
+        check(
+            DirectoryError::NotFound {
+                kind: ResourceKind::Group,
+            },
+            404,
+            None,
+            "no Group has this id; it never existed here or was deleted",
+        );
+        check(
+            taken(ResourceKind::User, Index::UserName, Some(false)),
+            409,
+            Some("uniqueness"),
+            "userName is already in use by the User ID, who is disabled; use that resource or another value",
+        );
+        check(
+            taken(ResourceKind::Group, Index::DisplayName, Some(true)),
+            409,
+            Some("uniqueness"),
+            "displayName is already in use by the Group ID; use that resource or another value",
+        );
+        check(
+            DirectoryError::UnknownMembers { values },
+            400,
+            Some("invalidValue"),
+            "members: no user and no group has the id ID, \"x\"; nothing was changed",
+        );
+        check(
+            DirectoryError::TooManyMembers {
+                members_max: 200_000,
+            },
+            400,
+            Some("tooMany"),
+            "the groups of this page have more than 200000 members together; ask with \
+             excludedAttributes=members, or for fewer groups with `count`",
+        );
+        check(
+            DirectoryError::VersionMismatch {
+                current: Revision(7),
+            },
+            412,
+            None,
+            "the resource has changed: its version is W/\"7\" now; read it again",
+        );
+    }
+}
