@@ -37,6 +37,7 @@ use crate::http::Answer;
 use crate::http::BadEscape;
 use crate::http::Fault;
 use crate::http::Head;
+use crate::http::HeaderName;
 use crate::http::HeaderValue;
 use crate::http::Limits;
 use crate::http::Received;
@@ -44,6 +45,7 @@ use crate::http::Service;
 use crate::http::header;
 use crate::scim::error::Condition;
 use crate::scim::error::ScimError;
+use crate::scim::json::shortened;
 use crate::scim::schema::Profile;
 use crate::store;
 use crate::store::Store;
@@ -59,6 +61,9 @@ const SCANS_MAX: usize = 1;
 const WRITES_MAX: usize = store::JOBS_MAX / 2;
 /// Large bodies at a time; whoever sends another waits until it is read.
 const LARGE_BODIES_MAX: usize = 4;
+
+/// The header by which Entra says what it is.
+const ADSCIM_VERSION: HeaderName = HeaderName::from_static("adscimversion");
 
 /// The SCIM endpoints of all directories.
 #[derive(Debug)]
@@ -238,12 +243,12 @@ impl Api {
             self.metrics.scim_error(directory.as_str(), reason);
         }
         let (request, status, client) = (outcome.request, reply.status, outcome.client);
-        let (method, path) = (outcome.method, outcome.path);
+        let (method, path, entra) = (outcome.method, outcome.path, outcome.entra);
         // 501 is an answer, not a failure of ours.
         if status >= 500 && status != 501 {
-            tracing::error!(request_id = %request, %directory, %reason, status, %client, "{method} {path} failed: {cause}");
+            tracing::error!(request_id = %request, %directory, %reason, status, %client, %entra, "{method} {path} failed: {cause}");
         } else {
-            tracing::warn!(request_id = %request, %directory, %reason, status, %client, "{method} {path} refused: {cause}");
+            tracing::warn!(request_id = %request, %directory, %reason, status, %client, %entra, "{method} {path} refused: {cause}");
         }
         reply
     }
@@ -261,6 +266,8 @@ struct Told<'a> {
     method: &'a str,
     /// The path, without the query: filters hold personal data.
     path: &'a str,
+    /// What Entra says of itself.
+    entra: &'a str,
 }
 
 impl Service for Api {
@@ -268,6 +275,10 @@ impl Service for Api {
         let head = request.head();
         let (id, client) = (head.request_id(), head.client());
         let (method, path) = (head.method().clone(), head.path().to_owned());
+        // By this header Entra is told from others in the log; nothing depends on it.
+        let entra = head.headers().get(ADSCIM_VERSION);
+        let entra = entra.and_then(|version| version.to_str().ok());
+        let entra = shortened(entra.unwrap_or("-")).to_owned();
         let Outcome {
             route,
             directory,
@@ -279,10 +290,11 @@ impl Service for Api {
             client,
             method: method.as_str(),
             path: &path,
+            entra: &entra,
         };
         let reply = match result {
             Ok(reply) => {
-                tracing::debug!(request_id = %id, status = reply.status, "{method} {path} answered");
+                tracing::debug!(request_id = %id, status = reply.status, %entra, "{method} {path} answered");
                 reply
             }
             Err(error) => self.failed(error, &told),

@@ -33,6 +33,8 @@ mod leftovers;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod logging;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod people;

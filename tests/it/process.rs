@@ -6,12 +6,15 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
@@ -30,6 +33,25 @@ use crate::wire::Wire;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Path of the Tenant URL of `rollcall try`.
 pub const BASE: &str = "/scim/try/v2";
+
+/// Ports that the system gives to nobody who does not ask for them: it has its own for those from
+/// 32768 on, and one of them may be somebody's by the time that the process asks for it.
+const PORTS: Range<u16> = 20_000..32_000;
+
+/// An address where nobody listens, another one each time.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Tests of other processes begin elsewhere.
+        let place = std::process::id().wrapping_mul(97).wrapping_add(number);
+        let port = u16::try_from(place % u32::try_from(PORTS.len()).unwrap()).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORTS.start + port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
 
 /// A folder with the state of `rollcall try`, and the process over it.
 pub struct Process {
@@ -69,10 +91,9 @@ impl Access {
 impl Process {
     /// A new folder and a free port; nothing runs yet.
     pub fn new() -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         Self {
             folder: tempfile::tempdir().unwrap(),
-            address: free.local_addr().unwrap(),
+            address: free_address(),
             environment: Vec::new(),
             child: None,
         }

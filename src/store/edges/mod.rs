@@ -7,10 +7,10 @@
 
 mod hidden;
 mod list;
+mod member;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
@@ -19,6 +19,9 @@ use crate::scim::schema::ResourceKind;
 use crate::store::edges::hidden::Hidden;
 use crate::store::edges::list::List;
 use crate::store::edges::list::Lists;
+use crate::store::edges::member::Member;
+use crate::store::edges::member::before;
+use crate::store::edges::member::up_to;
 use crate::store::index::Indexes;
 
 /// A map of all resources pays off for one membership to so many of them.
@@ -95,36 +98,7 @@ impl<'a> Ends<'a> {
     }
 }
 
-/// A member: how its id begins, which tells nearly all apart, and which slot it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Member {
-    /// The first four bytes of its id.
-    head: u32,
-    /// Its slot.
-    node: Node,
-}
-
-/// How an id begins.
-const fn head(id: ResourceId) -> u32 {
-    let [a, b, c, d, ..] = *id.as_bytes();
-    u32::from_be_bytes([a, b, c, d])
-}
-
-impl Member {
-    /// The member with this id.
-    const fn new(id: ResourceId, node: Node) -> Self {
-        let head = head(id);
-        Self { head, node }
-    }
-
-    /// How its id stands to `id`, which begins with `begin`.
-    fn order(self, ends: Ends<'_>, id: ResourceId, begin: u32) -> Ordering {
-        let heads = self.head.cmp(&begin);
-        heads.then_with(|| ends.id(self.node).cmp(&Some(id)))
-    }
-}
-
-/// A membership as it is found: its member and what that is.
+/// A membership as it is found: who, and what that is.
 pub(in crate::store) type Found = (ResourceId, ResourceKind);
 
 /// The memberships of one directory.
@@ -487,16 +461,4 @@ impl Edges {
             self.count = self.count.saturating_sub(1);
         }
     }
-}
-
-/// Which members come before the one with this id.
-fn before(ends: Ends<'_>, id: ResourceId) -> impl Fn(Member) -> bool {
-    let begin = head(id);
-    move |member| member.order(ends, id, begin).is_lt()
-}
-
-/// Which members come before the one with this id, and that one.
-fn up_to(ends: Ends<'_>, id: ResourceId) -> impl Fn(Member) -> bool {
-    let begin = head(id);
-    move |member| member.order(ends, id, begin).is_le()
 }
