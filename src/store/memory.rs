@@ -165,6 +165,25 @@ pub(in crate::store) struct Effects {
     pub garbage: Vec<Directory>,
 }
 
+impl Effects {
+    /// None yet, and room for those of a transaction: a vector that grows beyond a hundred thousand by
+    /// one takes room for as many again, and they may wait for long.
+    fn room_for(logged: &Logged) -> Self {
+        let memberships = logged.changes.iter().map(|change| match change {
+            Made::Members { members, .. } => members.len(),
+            Made::Forget { memberships, .. } => memberships.len(),
+            // A resource, and what is left of it.
+            _ => 2,
+        });
+        // How far a history is, and the audit.
+        let others = logged.history.len().saturating_add(1);
+        Self {
+            ops: Vec::with_capacity(memberships.sum::<usize>().saturating_add(others)),
+            garbage: Vec::new(),
+        }
+    }
+}
+
 /// A cell out of the state is not what any writer of this format writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct BadCell;
@@ -188,7 +207,7 @@ impl Memory {
         logged: &Logged,
         mut ready: VecDeque<ReadyMembers>,
     ) -> Effects {
-        let mut effects = Effects::default();
+        let mut effects = Effects::room_for(logged);
         for change in &logged.changes {
             match change {
                 Made::Members {
