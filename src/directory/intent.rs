@@ -68,7 +68,7 @@ pub(in crate::directory) struct Task<'a> {
     pub(in crate::directory) wish: Option<&'a Wish>,
 }
 
-/// How far [`Directory::begin`] got.
+/// How far [`Directory::begin`](crate::directory::Directory::begin) got.
 pub enum Begun {
     /// There was nothing to commit.
     Done(Written),
