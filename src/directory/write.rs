@@ -113,9 +113,12 @@ impl Directory {
     ) -> Result<Written, DirectoryError> {
         match (error, submitted.again) {
             // Somebody was faster.
-            (Some(CommitError::Rejected(Reject::Changed { .. } | Reject::Stale)), Some(intent)) => {
-                self.finish(intent, act)
-            }
+            (
+                Some(CommitError::Rejected(
+                    Reject::Changed { .. } | Reject::Stale | Reject::Missing,
+                )),
+                Some(intent),
+            ) => self.finish(intent, act),
             (error, _) => {
                 let error = error.unwrap_or_else(|| self.store.gone());
                 Err(self.commit_error(submitted.kind, error))
@@ -171,8 +174,11 @@ impl Directory {
                     members::decided(&mut prepared.written, &committed);
                     return Ok(prepared.written);
                 }
-                // Somebody was faster: read again.
-                Err(CommitError::Rejected(Reject::Changed { .. } | Reject::Stale)) => {}
+                // Somebody was faster: read again. What is missing may be a group that was to be told
+                // of a deletion; reading tells whether it is the resource itself.
+                Err(CommitError::Rejected(
+                    Reject::Changed { .. } | Reject::Stale | Reject::Missing,
+                )) => {}
                 Err(error) => return Err(self.commit_error(kind, error)),
             }
         }

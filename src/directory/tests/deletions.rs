@@ -199,3 +199,26 @@ fn a_deleted_manager_is_taken_away_where_references_are_kept() {
         assert_eq!(stage.version(GROUP, group), (Revision(2), LATER));
     }
 }
+
+#[test]
+fn a_user_and_the_groups_it_is_in_may_be_deleted_at_once() {
+    for way in WAYS {
+        let stage = Stage::new(Profile::Entra);
+        for round in 0..60 {
+            let user = stage.user(&format!("user {round}"));
+            let groups: Vec<_> = (0..4)
+                .map(|number| stage.group(&format!("Group {round} {number}"), &[user]))
+                .collect();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for group in &groups {
+                        stage.delete(way, GROUP, *group).unwrap();
+                    }
+                });
+                // Nobody else deletes the user, so it cannot be missing.
+                stage.delete(way, USER, user).unwrap();
+            });
+            assert!(stage.read(USER, user).is_none());
+        }
+    }
+}
