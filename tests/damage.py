@@ -225,7 +225,9 @@ class Case:
         short = message.replace(str(state) + "/", "")
         if self.name not in KINDS[self.kind][2]:
             return "FAIL: refused what could be repaired", short
-        if "panicked" in why or str(state / file.parent) not in message or not re.search(r"rollcall storage|put the", message):
+        # Where the first segment of the log is gone there is no file to name, only where the log begins.
+        named = str(state / file.parent) in message or (file.parent.name == "log" and "commit log begins only" in message)
+        if "panicked" in why or not named or not re.search(r"rollcall storage|put the", message):
             return "FAIL: refused without file and remedy", short
         (state / file).write_bytes(data)
         try:
