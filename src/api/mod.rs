@@ -276,21 +276,21 @@ impl Service for Api {
         let (id, client) = (head.request_id(), head.client());
         let (method, path) = (head.method().clone(), head.path().to_owned());
         // By this header Entra is told from others in the log; nothing depends on it.
-        let entra = head.headers().get(ADSCIM_VERSION);
-        let entra = entra.and_then(|version| version.to_str().ok());
-        let entra = shortened(entra.unwrap_or("-")).to_owned();
+        let entra = head.headers().get(ADSCIM_VERSION).cloned();
         let Outcome {
             route,
             directory,
             result,
         } = self.place(request).await;
+        let entra = entra.as_ref().and_then(|version| version.to_str().ok());
+        let entra = shortened(entra.unwrap_or("-"));
         let told = Told {
             request: id,
             directory: directory.as_ref(),
             client,
             method: method.as_str(),
             path: &path,
-            entra: &entra,
+            entra,
         };
         let reply = match result {
             Ok(reply) => {

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 
 use crate::api::reply::Reply;
 use crate::http::Bytes;
-use crate::scim::list;
 use crate::scim::resource::memberships::MemberOf;
 use crate::scim::resource::memberships::MembersWriter;
 use crate::scim::resource::memberships::members_bytes;
@@ -57,19 +56,6 @@ impl Parts {
             .extend([Part::Text(text), Part::Members(members)]);
     }
 
-    /// The answer that lists what was written: `count` resources of `total`, the first of them being
-    /// number `start_index`.
-    pub fn list(mut self, total: usize, start_index: usize, count: usize) -> Reply {
-        let mut head = Vec::new();
-        list::write_head(&mut head, total, start_index, count);
-        match self.parts.front_mut() {
-            Some(first) => first.put_before(head),
-            None => self.text.splice(..0, head).for_each(drop),
-        }
-        self.text.extend_from_slice(list::END);
-        self.reply(200)
-    }
-
     /// The answer with this body.
     pub fn reply(mut self, status: u16) -> Reply {
         let text = std::mem::take(&mut self.text);
@@ -100,13 +86,6 @@ impl Parts {
 }
 
 impl Part {
-    /// Puts text before it; members always come after text.
-    fn put_before(&mut self, head: Vec<u8>) {
-        if let Self::Text(text) = self {
-            text.splice(..0, head).for_each(drop);
-        }
-    }
-
     /// Its length in bytes.
     fn bytes(&self, base: &str) -> usize {
         match self {

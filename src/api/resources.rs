@@ -176,26 +176,19 @@ impl View<'_> {
         self.one(200, kind, stored)
     }
 
-    /// Appends resources of a list, with commas between them and after those before.
+    /// Appends a resource of a list.
     ///
     /// # Errors
     ///
     /// As [`View::write`].
-    pub fn list(
+    pub fn listed(
         &self,
         out: &mut Parts,
-        begun: bool,
         kind: ResourceKind,
-        resources: Vec<Stored>,
+        stored: Stored,
     ) -> Result<(), ScimError> {
-        for (number, stored) in resources.into_iter().enumerate() {
-            if begun || number > 0 {
-                out.text.push(b',');
-            }
-            let location = self.location(kind, stored.id);
-            self.write(out, kind, stored, &location)?;
-        }
-        Ok(())
+        let location = self.location(kind, stored.id);
+        self.write(out, kind, stored, &location)
     }
 }
 

@@ -29,6 +29,7 @@ use crate::scim::error::ScimError;
 use crate::scim::etag::Precondition;
 use crate::scim::filter::Filter;
 use crate::scim::filter::FilterLimits;
+use crate::scim::list;
 use crate::scim::query;
 use crate::scim::query::Query;
 use crate::scim::resource::Note;
@@ -195,26 +196,35 @@ impl Api {
             (None, Some(error)) => return Err(error.into()),
             (None, None) => 1,
         };
-        let (mut total, mut listed, mut body) = (0, 0, Parts::new(&asked.base));
+        let (mut total, mut listed, mut found) = (0_usize, 0_usize, Vec::new());
         for list in lists {
-            let kind = list.kind;
-            let projection = list.query.projection.clone();
             let page = Page {
                 offset: list.page.offset.saturating_sub(total),
                 count: list.page.count.saturating_sub(listed),
             };
-            let found = self.search(asked, list.search, page).await?;
-            total = total.saturating_add(found.total);
+            let here = self.search(asked, list.search, page).await?;
+            total = total.saturating_add(here.total);
+            listed = listed.saturating_add(here.resources.len());
+            found.push((list.kind, list.query.projection, here.resources));
+        }
+        let mut body = Parts::new(&asked.base);
+        list::write_head(&mut body.text, total, start_index, listed);
+        let mut begun = false;
+        for (kind, projection, resources) in found {
             let view = View {
                 directory: &asked.directory,
                 base: &asked.base,
                 projection: &projection,
             };
-            let count = found.resources.len();
-            view.list(&mut body, listed > 0, kind, found.resources)?;
-            listed = listed.saturating_add(count);
+            for stored in resources {
+                if std::mem::replace(&mut begun, true) {
+                    body.text.push(b',');
+                }
+                view.listed(&mut body, kind, stored)?;
+            }
         }
-        Ok(body.list(total, start_index, listed))
+        body.text.extend_from_slice(list::END);
+        Ok(body.reply(200))
     }
 
     /// What is asked of resources of one kind.

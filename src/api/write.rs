@@ -97,17 +97,11 @@ impl Api {
             request: request.head().request_id(),
             if_match: precondition(request.head(), &header::IF_MATCH),
         };
-        let is_large = !matches!(write, Write::Delete(_)) && may_be_large(request.head(), kind);
-        let large = if is_large {
-            // The semaphore is never closed.
-            Arc::clone(&self.large_bodies).acquire_owned().await.ok()
+        let (large, body) = if matches!(write, Write::Delete(_)) {
+            (None, Bytes::new())
         } else {
-            None
-        };
-        let body = if matches!(write, Write::Delete(_)) {
-            Bytes::new()
-        } else {
-            json_body(request, &self.limits, kind).await?
+            let large = self.large_permit(request.head(), kind).await;
+            (large, json_body(request, &self.limits, kind).await?)
         };
         // The semaphore is never closed.
         let place = Arc::clone(&self.writes).acquire_owned().await.ok();
@@ -156,6 +150,18 @@ impl Api {
             stored
         };
         Ok(view.one(status, kind, stored)?)
+    }
+
+    /// The permit for a body that is or may become large, once there is one: only those of groups can.
+    async fn large_permit(&self, head: &Head, kind: ResourceKind) -> Option<OwnedSemaphorePermit> {
+        let length = head.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let is_small = length.is_some_and(|length: usize| length <= LARGE_BYTES);
+        if kind == ResourceKind::User || is_small {
+            return None;
+        }
+        // The semaphore is never closed.
+        Arc::clone(&self.large_bodies).acquire_owned().await.ok()
     }
 }
 
@@ -294,13 +300,6 @@ fn intended(asked: &Asked) -> Result<(ResourceKind, Write), ApiError> {
             allow: target.allow(),
         }),
     }
-}
-
-/// Whether the body of a write is or may become large: only those of groups can.
-fn may_be_large(head: &Head, kind: ResourceKind) -> bool {
-    let length = head.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    kind == ResourceKind::Group && length.is_none_or(|length: usize| length > LARGE_BYTES)
 }
 
 /// Reads the body, if its media type says that it is JSON (RFC 7644 §3.8).
