@@ -17,7 +17,6 @@ use crate::directory::keys;
 use crate::directory::members::Wish;
 use crate::scim::dialect;
 use crate::scim::members::MemberStep;
-use crate::scim::resource::Resource;
 use crate::scim::resource::parse;
 use crate::scim::schema::ResourceKind;
 use crate::store::change::Change;
@@ -47,22 +46,22 @@ impl Directory {
         };
         let id = self.ids.resource_id();
         let now = self.clock.now();
-        let record = self.record(kind, id, &resource, Revision::FIRST, now, now);
+        let record = self.record(id, &resource, Revision::FIRST, now, now);
         let stored = Stored::written(id, &record);
+        // The new state stands in the change itself; the history entry need not repeat it.
+        let payload = match self.predecessor(kind, &record.keys) {
+            Some((old, row)) => {
+                let told = json!({"id": old.to_string(), "deleted": row.at.to_string()});
+                json!({ RECREATES: told }).to_string().into_bytes()
+            }
+            None => b"{}".to_vec(),
+        };
         let change = Change::PutResource {
             directory: self.row.id,
             kind,
             id,
             expect: Expect::Absent,
             record,
-        };
-        // The new state stands in the change itself; the history entry need not repeat it.
-        let payload = match self.predecessor(&resource) {
-            Some((old, row)) => {
-                let told = json!({"id": old.to_string(), "deleted": row.at.to_string()});
-                json!({ RECREATES: told }).to_string().into_bytes()
-            }
-            None => b"{}".to_vec(),
         };
         let mut changes = vec![change];
         if let Some(members) = members {
@@ -85,13 +84,14 @@ impl Directory {
         Ok(Intent::put(kind, transaction, written))
     }
 
-    /// The deleted resource that comes again in this one, by its name or else by what its source
-    /// calls it: a new id, and the history tells of the old one.
-    fn predecessor(&self, resource: &Resource) -> Option<(ResourceId, DeletedRow)> {
-        let mut names = keys::names(resource);
-        names.sort_by_key(|(index, _name)| *index == Index::ExternalId);
-        let kind = resource.kind();
-        let mut names = names.iter();
+    /// The deleted resource that comes again in one with these keys, by its name or else by what its
+    /// source calls it: a new id, and the history tells of the old one.
+    fn predecessor(
+        &self,
+        kind: ResourceKind,
+        keys: &[(Index, Box<str>)],
+    ) -> Option<(ResourceId, DeletedRow)> {
+        let mut names = keys::names(kind, keys);
         names.find_map(|(index, name)| self.store.deleted_by(self.row.id, kind, *index, name))
     }
 }

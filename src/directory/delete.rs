@@ -59,7 +59,7 @@ impl Directory {
             kind,
             id,
             expect,
-            names: keys::names(resource),
+            names: keys::names(kind, &keys::keys(resource)).cloned().collect(),
         });
         Ok((changes, history))
     }
@@ -112,7 +112,7 @@ impl Directory {
                 kind,
                 id: other,
                 expect: Expect::Revision(record.revision),
-                record: self.record(kind, other, &new, revision, created, now),
+                record: self.record(other, &new, revision, created, now),
             };
             let draft = self.draft(kind, other, Action::Updated, revision, act, payload);
             changes.push((change, draft));

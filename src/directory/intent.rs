@@ -49,23 +49,22 @@ pub struct Intent {
 pub(in crate::directory) enum What {
     /// To commit this, which depends on nothing that can change meanwhile.
     Put(Box<(Transaction, Written)>),
-    /// To change a resource as it then is, and its members as is wished.
-    Change(ResourceId, Arc<Judge>, Option<Arc<Wish>>),
-    /// To delete a resource as it then is.
-    Delete(ResourceId, Arc<Judge>),
+    /// To change or delete a resource as it then is.
+    Change(Arc<Task>),
 }
 
 /// What a write does to a resource that it reads first.
-#[derive(Clone, Copy)]
-pub(in crate::directory) struct Task<'a> {
+pub(in crate::directory) struct Task {
     /// The kind of the resource.
     pub(in crate::directory) kind: ResourceKind,
     /// The resource.
     pub(in crate::directory) id: ResourceId,
     /// What becomes of it.
-    pub(in crate::directory) judge: &'a Judge,
+    pub(in crate::directory) judge: Arc<Judge>,
     /// What becomes of its members.
-    pub(in crate::directory) wish: Option<&'a Wish>,
+    pub(in crate::directory) wish: Option<Wish>,
+    /// Whether it is to go.
+    pub(in crate::directory) deletes: bool,
 }
 
 /// How far [`Directory::begin`](crate::directory::Directory::begin) got.
@@ -122,9 +121,16 @@ impl Intent {
         wish: Option<Wish>,
         notes: Vec<Note>,
     ) -> Self {
+        let task = Task {
+            kind,
+            id,
+            judge,
+            wish,
+            deletes: false,
+        };
         Self {
             kind,
-            what: What::Change(id, judge, wish.map(Arc::new)),
+            what: What::Change(Arc::new(task)),
             notes,
         }
     }
@@ -135,25 +141,17 @@ impl Intent {
         id: ResourceId,
         judge: Arc<Judge>,
     ) -> Self {
+        let task = Task {
+            kind,
+            id,
+            judge,
+            wish: None,
+            deletes: true,
+        };
         Self {
             kind,
-            what: What::Delete(id, judge),
+            what: What::Change(Arc::new(task)),
             notes: Vec::new(),
         }
-    }
-
-    /// What it does to a resource that it reads first; nothing when it needs none.
-    pub(in crate::directory) fn task(&self) -> Option<Task<'_>> {
-        let (id, judge, wish) = match &self.what {
-            What::Put(_) => return None,
-            What::Change(id, judge, wish) => (*id, judge, wish.as_deref()),
-            What::Delete(id, judge) => (*id, judge, None),
-        };
-        Some(Task {
-            kind: self.kind,
-            id,
-            judge: &**judge,
-            wish,
-        })
     }
 }

@@ -52,15 +52,17 @@ pub fn keys(resource: &Resource) -> Vec<(Index, Box<str>)> {
     keys
 }
 
-/// By which keys somebody who comes again is known: his name, and what his source calls him.
-pub fn names(resource: &Resource) -> Vec<(Index, Box<str>)> {
-    let name = match resource.kind() {
+/// By which of its keys somebody who comes again is known: his name, then what his source calls him.
+pub fn names(
+    kind: ResourceKind,
+    keys: &[(Index, Box<str>)],
+) -> impl Iterator<Item = &(Index, Box<str>)> {
+    let name = match kind {
         ResourceKind::User => Index::UserName,
         ResourceKind::Group => Index::DisplayName,
     };
-    let mut keys = keys(resource);
-    keys.retain(|(index, _key)| *index == name || *index == Index::ExternalId);
-    keys
+    let of = move |wanted| keys.iter().filter(move |(index, _key)| *index == wanted);
+    of(name).chain(of(Index::ExternalId))
 }
 
 /// What a resource is called by those that refer to it: a group, in the `groups` of its members

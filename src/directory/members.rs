@@ -237,13 +237,15 @@ impl Directory {
             let Some(record) = self.store.resource(self.row.id, kind, group)? else {
                 continue;
             };
+            let resource = Resource::from_stored(kind, &record.body)
+                .ok_or(DirectoryError::Store(StoreError::Damaged(group)))?;
             let change = Change::Members {
                 directory: self.row.id,
                 group,
                 expect: Expect::Exists,
                 steps: vec![change::MemberStep::Leave(id)],
                 unknown: Unknown::Refuse,
-                read: Some(self.as_read(group, &record)?),
+                read: Some(self.as_read(&resource, &record)),
             };
             let revision = record.revision.next();
             let payload = b"{}".to_vec();
@@ -255,28 +257,14 @@ impl Directory {
         Ok(leaves)
     }
 
-    /// A group as it was read.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Damaged`] when what is stored is not a group.
-    pub(in crate::directory) fn as_read(
-        &self,
-        id: ResourceId,
-        record: &Record,
-    ) -> Result<AsRead, DirectoryError> {
-        let kind = ResourceKind::Group;
-        let resource = Resource::from_stored(kind, &record.body)
-            .ok_or(DirectoryError::Store(StoreError::Damaged(id)))?;
-        let revision = record.revision;
-        let (created, modified) = (record.created, record.modified);
-        let mut again = self.record(kind, id, &resource, revision, created, modified);
-        // To the byte: by this the store sees whether anything but members has changed meanwhile.
-        again.body.clone_from(&record.body);
-        Ok(AsRead {
+    /// A group as it was read. By its body, to the byte, the store sees whether anything but members
+    /// has changed meanwhile.
+    pub(in crate::directory) fn as_read(&self, group: &Resource, read: &Record) -> AsRead {
+        let revision = read.revision;
+        AsRead {
             revision,
-            record: again,
-        })
+            record: self.record_again(group, read, revision),
+        }
     }
 }
 

@@ -35,17 +35,17 @@ impl Directory {
             Cached::Hit(record) => record,
             Cached::Cold => return FromMemory::AskDisk,
         };
-        let stored = Stored::new(id, &record);
-        if !whole {
-            return FromMemory::Known(Some(stored));
+        let mut stored = Stored::new(id, &record);
+        if whole {
+            if self.member_count(kind, id) > PROMPT_MEMBERS_MAX {
+                return FromMemory::AskDisk;
+            }
+            match self.memberships(kind, &stored) {
+                Some(memberships) => stored.memberships = memberships,
+                None => return FromMemory::AskDisk,
+            }
         }
-        if self.member_count(kind, id) > PROMPT_MEMBERS_MAX {
-            return FromMemory::AskDisk;
-        }
-        match self.completed(kind, stored) {
-            Some(stored) => FromMemory::Known(Some(stored)),
-            None => FromMemory::AskDisk,
-        }
+        FromMemory::Known(Some(stored))
     }
 
     /// The resource `id`, read from disk where need be; with its memberships, as they are at its
@@ -65,11 +65,12 @@ impl Directory {
             let Some(record) = self.store.resource(self.row.id, kind, id)? else {
                 return Ok(None);
             };
-            let stored = Stored::new(id, &record);
+            let mut stored = Stored::new(id, &record);
             if !whole {
                 return Ok(Some(stored));
             }
-            if let Some(stored) = self.completed(kind, stored) {
+            if let Some(memberships) = self.memberships(kind, &stored) {
+                stored.memberships = memberships;
                 return Ok(Some(stored));
             }
             reads += 1;
@@ -91,20 +92,19 @@ impl Directory {
         }
     }
 
-    /// A resource with its memberships; nothing when it is a group that changed since it was read.
-    pub(in crate::directory) fn completed(
+    /// The memberships of a resource; nothing when it is a group that changed since it was read.
+    pub(in crate::directory) fn memberships(
         &self,
         kind: ResourceKind,
-        mut stored: Stored,
-    ) -> Option<Stored> {
-        stored.memberships = match kind {
-            ResourceKind::User => Memberships::Groups(self.store.groups_of(self.row.id, stored.id)),
+        stored: &Stored,
+    ) -> Option<Memberships> {
+        let (directory, id) = (self.row.id, stored.id);
+        Some(match kind {
+            ResourceKind::User => Memberships::Groups(self.store.groups_of(directory, id)),
             ResourceKind::Group => {
-                let (id, revision) = (stored.id, stored.revision);
-                Memberships::Members(self.store.members(self.row.id, id, revision)?)
+                Memberships::Members(self.store.members(directory, id, stored.revision)?)
             }
-        };
-        Some(stored)
+        })
     }
 
     /// What was just written, with its memberships: as it was written, or as somebody made it since.
@@ -115,10 +115,11 @@ impl Directory {
     pub fn written_whole(
         &self,
         kind: ResourceKind,
-        written: Stored,
+        mut written: Stored,
     ) -> Result<Stored, DirectoryError> {
-        if let Some(stored) = self.completed(kind, written.clone()) {
-            return Ok(stored);
+        if let Some(memberships) = self.memberships(kind, &written) {
+            written.memberships = memberships;
+            return Ok(written);
         }
         // Deleted since: then it is shown as it was written, without members.
         Ok(self.read(kind, written.id, true)?.unwrap_or(written))

@@ -149,16 +149,14 @@ impl Directory {
             return FromMemory::AskDisk;
         };
         if search.whole {
-            let ids = found.resources.iter().map(|stored| stored.id);
-            let members: usize = ids.map(|id| self.member_count(search.kind, id)).sum();
-            if members > PROMPT_MEMBERS_MAX {
+            if self.members_among(search.kind, &found) > PROMPT_MEMBERS_MAX {
                 return FromMemory::AskDisk;
             }
-            let resources = std::mem::take(&mut found.resources).into_iter();
-            let whole = resources.map(|stored| self.completed(search.kind, stored));
-            match whole.collect() {
-                Some(whole) => found.resources = whole,
-                None => return FromMemory::AskDisk,
+            for stored in &mut found.resources {
+                match self.memberships(search.kind, stored) {
+                    Some(memberships) => stored.memberships = memberships,
+                    None => return FromMemory::AskDisk,
+                }
             }
         }
         FromMemory::Known(found)
@@ -197,23 +195,27 @@ impl Directory {
         let candidates = self.candidates(search);
         let mut found = self.run(search, candidates, page, &|id| self.read(kind, id, false))?;
         if search.whole {
-            let ids = found.resources.iter().map(|stored| stored.id);
-            let members: usize = ids.map(|id| self.member_count(kind, id)).sum();
-            if members > search.members_max {
+            if self.members_among(kind, &found) > search.members_max {
                 return Err(DirectoryError::TooManyMembers {
                     members_max: search.members_max,
                 });
             }
-            for stored in std::mem::take(&mut found.resources) {
-                let id = stored.id;
-                let whole = match self.completed(kind, stored) {
-                    Some(stored) => Some(stored),
-                    None => self.read(kind, id, true)?,
-                };
-                found.resources.extend(whole);
+            for mut stored in std::mem::take(&mut found.resources) {
+                if let Some(memberships) = self.memberships(kind, &stored) {
+                    stored.memberships = memberships;
+                    found.resources.push(stored);
+                } else {
+                    found.resources.extend(self.read(kind, stored.id, true)?);
+                }
             }
         }
         Ok(found)
+    }
+
+    /// How many members the resources of a page have together.
+    fn members_among(&self, kind: ResourceKind, found: &Found) -> usize {
+        let ids = found.resources.iter().map(|stored| stored.id);
+        ids.map(|id| self.member_count(kind, id)).sum()
     }
 
     /// Puts into the tree of a resource what a filter asks of its memberships.

@@ -16,9 +16,7 @@ use crate::scim::schema::ResourceKind;
 use crate::store::change::Change;
 use crate::store::change::Expect;
 use crate::store::change::Index;
-use crate::store::change::NewRecord;
 use crate::store::error::StoreError;
-use crate::store::record::Record;
 
 /// How often a resource is read again that somebody changes meanwhile. What has just been written
 /// need not be looked at.
@@ -202,27 +200,13 @@ impl Directory {
         if standing.is_none_or(|standing| standing.has_right_keys()) {
             return Ok(None);
         }
-        let Record {
-            revision,
-            created,
-            modified,
-            ref body,
-            ..
-        } = *record;
+        let revision = record.revision;
         Ok(Some(Change::PutResource {
             directory: self.row.id,
             kind,
             id,
             expect: Expect::Revision(revision),
-            record: NewRecord {
-                revision: revision.next(),
-                created,
-                modified,
-                keys,
-                unique: keys::unique(kind, &self.registry),
-                label: keys::label(&resource),
-                body: body.clone(),
-            },
+            record: self.record_again(&resource, &record, revision.next()),
         }))
     }
 }

@@ -19,14 +19,12 @@ use crate::directory::error::DirectoryError;
 use crate::directory::intent::Begun;
 use crate::directory::intent::Decision;
 use crate::directory::intent::Intent;
-use crate::directory::intent::Judge;
 use crate::directory::intent::Prepared;
 use crate::directory::intent::Submitted;
 use crate::directory::intent::Task;
 use crate::directory::intent::What;
 use crate::directory::keys;
 use crate::directory::members;
-use crate::directory::members::Wish;
 use crate::scim::error::Condition;
 use crate::scim::error::ScimError;
 use crate::scim::resource::Resource;
@@ -71,15 +69,14 @@ impl Directory {
                 let (transaction, written) = *put;
                 (transaction, written, None)
             }
-            What::Delete(id, _) if !self.is_light(id) => return Ok(Begun::NotPromptly(intent)),
-            What::Change(id, ..) | What::Delete(id, _) => {
-                let record = match self.store.resource_cached(self.row.id, kind, id) {
+            What::Change(ref task) if task.deletes && !self.is_light(task.id) => {
+                return Ok(Begun::NotPromptly(intent));
+            }
+            What::Change(ref task) => {
+                let record = match self.store.resource_cached(self.row.id, kind, task.id) {
                     Cached::Absent => None,
                     Cached::Hit(record) if record.body.len() <= PROMPT_BYTES_MAX => Some(record),
                     Cached::Hit(_) | Cached::Cold => return Ok(Begun::NotPromptly(intent)),
-                };
-                let Some(task) = intent.task() else {
-                    return Ok(Begun::NotPromptly(intent));
                 };
                 let prepared = self.prepare(task, record.as_ref(), act)?;
                 let mut written = prepared.written;
@@ -112,13 +109,7 @@ impl Directory {
         error: Option<CommitError>,
     ) -> Result<Written, DirectoryError> {
         match (error, submitted.again) {
-            // Somebody was faster.
-            (
-                Some(CommitError::Rejected(
-                    Reject::Changed { .. } | Reject::Stale | Reject::Missing,
-                )),
-                Some(intent),
-            ) => self.finish(intent, act),
+            (Some(error), Some(intent)) if is_overtaken(&error) => self.finish(intent, act),
             (error, _) => {
                 let error = error.unwrap_or_else(|| self.store.gone());
                 Err(self.commit_error(submitted.kind, error))
@@ -141,30 +132,16 @@ impl Directory {
                 members::decided(&mut written, &committed);
                 written
             }
-            What::Change(id, judge, wish) => self.change(kind, id, act, judge, wish)?,
-            What::Delete(id, judge) => self.change(kind, id, act, judge, None)?,
+            What::Change(task) => self.change(&task, act)?,
         };
         written.notes.extend(intent.notes);
         Ok(written)
     }
 
-    /// Changes the resource `id` as `judge` decides, however often others change it meanwhile.
-    fn change(
-        &self,
-        kind: ResourceKind,
-        id: ResourceId,
-        act: &Act,
-        judge: Arc<Judge>,
-        wish: Option<Arc<Wish>>,
-    ) -> Result<Written, DirectoryError> {
-        let task = Task {
-            kind,
-            id,
-            judge: &*judge,
-            wish: wish.as_deref(),
-        };
+    /// Does a task, however often others change the resource meanwhile.
+    fn change(&self, task: &Arc<Task>, act: &Act) -> Result<Written, DirectoryError> {
         for _ in 0..ATTEMPTS {
-            let record = self.store.resource(self.row.id, kind, id)?;
+            let record = self.store.resource(self.row.id, task.kind, task.id)?;
             let mut prepared = self.prepare(task, record.as_ref(), act)?;
             let Some(transaction) = prepared.transaction else {
                 return Ok(prepared.written);
@@ -174,41 +151,24 @@ impl Directory {
                     members::decided(&mut prepared.written, &committed);
                     return Ok(prepared.written);
                 }
-                // Somebody was faster: read again. What is missing may be a group that was to be told
-                // of a deletion; reading tells whether it is the resource itself.
-                Err(CommitError::Rejected(
-                    Reject::Changed { .. } | Reject::Stale | Reject::Missing,
-                )) => {}
-                Err(error) => return Err(self.commit_error(kind, error)),
+                Err(error) if is_overtaken(&error) => {}
+                Err(error) => return Err(self.commit_error(task.kind, error)),
             }
         }
-        self.change_inside(kind, id, act, judge, wish)
+        self.change_inside(task, act)
     }
 
     /// The last attempt: read, judged and committed inside the commit thread.
-    fn change_inside(
-        &self,
-        kind: ResourceKind,
-        id: ResourceId,
-        act: &Act,
-        judge: Arc<Judge>,
-        wish: Option<Arc<Wish>>,
-    ) -> Result<Written, DirectoryError> {
+    fn change_inside(&self, task: &Arc<Task>, act: &Act) -> Result<Written, DirectoryError> {
+        let kind = task.kind;
         let outcome = Arc::new(OnceLock::new());
         let (directory, act, slot) = (self.clone(), act.clone(), Arc::clone(&outcome));
+        let task = Arc::clone(task);
         let committed = self.store.commit_with(Box::new(move |view| {
             let prepared = view
-                .resource(directory.row.id, kind, id)
+                .resource(directory.row.id, kind, task.id)
                 .map_err(DirectoryError::from)
-                .and_then(|record| {
-                    let task = Task {
-                        kind,
-                        id,
-                        judge: &*judge,
-                        wish: wish.as_deref(),
-                    };
-                    directory.prepare(task, record.as_ref(), &act)
-                });
+                .and_then(|record| directory.prepare(&task, record.as_ref(), &act));
             let (result, transaction) = match prepared {
                 Ok(prepared) => (Ok(prepared.written), prepared.transaction),
                 Err(error) => (Err(error), None),
@@ -233,16 +193,11 @@ impl Directory {
     /// Judges `record` and says what to commit and what to answer.
     fn prepare(
         &self,
-        task: Task<'_>,
+        task: &Task,
         record: Option<&Arc<Record>>,
         act: &Act,
     ) -> Result<Prepared, DirectoryError> {
-        let Task {
-            kind,
-            id,
-            judge,
-            wish,
-        } = task;
+        let (kind, id) = (task.kind, task.id);
         let record = record.ok_or(DirectoryError::NotFound { kind })?;
         if let Some(if_match) = &act.if_match
             && !if_match.holds(record.revision)
@@ -257,8 +212,8 @@ impl Directory {
         let expect = Expect::Revision(record.revision);
         let revision = record.revision.next();
         let (mut changes, mut history) = (Vec::new(), Vec::new());
-        let (action, payload, stored) = match judge(&resource, &mut notes)? {
-            Decision::Keep if wish.is_some() => {
+        let (action, payload, stored) = match (task.judge)(&resource, &mut notes)? {
+            Decision::Keep if task.wish.is_some() => {
                 let stored = Stored::new(id, record);
                 (Action::Updated, b"{}".to_vec(), stored)
             }
@@ -273,7 +228,7 @@ impl Directory {
                 });
             }
             Decision::Put(new, payload) => {
-                let new = self.record(kind, id, &new, revision, record.created, self.clock.now());
+                let new = self.record(id, &new, revision, record.created, self.clock.now());
                 let stored = Stored::written(id, &new);
                 changes.push(Change::PutResource {
                     directory: self.row.id,
@@ -290,8 +245,8 @@ impl Directory {
             }
         };
         let changed = !changes.is_empty();
-        if let Some(wish) = wish {
-            let read = (!changed).then(|| self.as_read(id, record)).transpose()?;
+        if let Some(wish) = &task.wish {
+            let read = (!changed).then(|| self.as_read(&resource, record));
             changes.push(self.members_change(id, wish, record.revision, read, act, &mut notes)?);
         }
         history.push(self.draft(kind, id, action, revision, act, payload));
@@ -322,12 +277,35 @@ impl Directory {
             && self.managed(id).is_empty()
     }
 
+    /// The record that stores `resource` again as it was read, to the byte, at this revision.
+    pub(in crate::directory) fn record_again(
+        &self,
+        resource: &Resource,
+        read: &Record,
+        revision: Revision,
+    ) -> NewRecord {
+        let body = read.body.clone();
+        self.record_of(resource, body, revision, read.created, read.modified)
+    }
+
     /// The record that stores `resource`.
     pub(in crate::directory) fn record(
         &self,
-        kind: ResourceKind,
         id: ResourceId,
         resource: &Resource,
+        revision: Revision,
+        created: Timestamp,
+        modified: Timestamp,
+    ) -> NewRecord {
+        let body = resource.to_stored(id).into();
+        self.record_of(resource, body, revision, created, modified)
+    }
+
+    /// The record that stores `resource`, whose stored form is `body`.
+    fn record_of(
+        &self,
+        resource: &Resource,
+        body: Box<[u8]>,
         revision: Revision,
         created: Timestamp,
         modified: Timestamp,
@@ -337,9 +315,9 @@ impl Directory {
             created,
             modified,
             keys: keys::keys(resource),
-            unique: keys::unique(kind, &self.registry),
+            unique: keys::unique(resource.kind(), &self.registry),
             label: keys::label(resource),
-            body: resource.to_stored(id).into(),
+            body,
         }
     }
 
@@ -394,6 +372,15 @@ impl Directory {
             other => DirectoryError::Commit(other),
         }
     }
+}
+
+/// Whether somebody was faster, so that the resource has to be read again. What is missing may be a
+/// group that was to be told of a deletion; reading tells whether it is the resource itself.
+const fn is_overtaken(error: &CommitError) -> bool {
+    matches!(
+        error,
+        CommitError::Rejected(Reject::Changed { .. } | Reject::Stale | Reject::Missing)
+    )
 }
 
 /// The refusal of a resource that the store does not take. Small bodies add up: through PATCH a

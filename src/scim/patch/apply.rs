@@ -38,6 +38,10 @@ pub fn apply(
     registry: &Registry,
     notes: &mut Vec<Note>,
 ) -> Result<Outcome, ScimError> {
+    // All of them were about memberships, which are elsewhere.
+    if operations.is_empty() {
+        return Ok(Outcome::Unchanged);
+    }
     let mut tree = resource.tree().clone();
     let mut work_left = COMPARISONS_MAX;
     for operation in operations {
