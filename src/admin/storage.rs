@@ -58,7 +58,7 @@ pub struct StorageStatus {
     /// When the state was last rebuilt while serving.
     pub rebuilt: Option<String>,
     /// What each part takes of the disk.
-    pub bytes: PartBytes,
+    pub bytes: Parts,
     /// Bytes of all resources as they are stored.
     pub live_bytes: u64,
     /// The state's size in hundredths of the live bytes.
@@ -124,27 +124,6 @@ pub struct StateVerified {
     pub agrees: bool,
 }
 
-/// Bytes on disk, by part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct PartBytes {
-    /// The commit log with its spare segment.
-    pub log: u64,
-    /// The state.
-    pub state: u64,
-    /// The bases.
-    pub base: u64,
-    /// The histories.
-    pub history: u64,
-    /// The audit.
-    pub audit: u64,
-    /// The snapshot of the indexes.
-    pub snapshot: u64,
-    /// The reserve for a full disk.
-    pub reserve: u64,
-    /// States beside the one in use: being filled, being removed, or set aside by a start.
-    pub other_states: u64,
-}
-
 /// Something that is being done beside serving.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct UnderWay {
@@ -177,26 +156,11 @@ pub struct Compacted {
     /// When the state was rebuilt; `None` when it was left as it is.
     pub rebuilt: Option<String>,
     /// What each part took of the disk before.
-    pub before: PartBytes,
+    pub before: Parts,
     /// What each part takes now.
-    pub after: PartBytes,
+    pub after: Parts,
     /// Free bytes on the file system now.
     pub free_bytes: u64,
-}
-
-impl From<Parts> for PartBytes {
-    fn from(parts: Parts) -> Self {
-        Self {
-            log: parts.log,
-            state: parts.state,
-            base: parts.base,
-            history: parts.history,
-            audit: parts.audit,
-            snapshot: parts.snapshot,
-            reserve: parts.reserve,
-            other_states: parts.other_states,
-        }
-    }
 }
 
 impl Admin {
@@ -347,9 +311,9 @@ impl Admin {
     }
 
     /// What each part takes of the disk.
-    fn part_bytes(&self) -> Result<PartBytes, AdminError> {
+    fn part_bytes(&self) -> Result<Parts, AdminError> {
         let parts = self.store.parts();
-        parts.map(PartBytes::from).map_err(|error| {
+        parts.map_err(|error| {
             AdminError::Internal(Problem::new(
                 "the sizes of the store's files cannot be read",
                 error.to_string(),

@@ -87,6 +87,15 @@ impl Key {
         }
     }
 
+    /// Whether it is of one of the large tables: memory lists their cells in the order of the keys,
+    /// and tells when it is ahead of the state with one.
+    pub const fn is_of_many(&self) -> bool {
+        matches!(
+            self,
+            Self::Resource(..) | Self::Member(..) | Self::Deleted(..)
+        )
+    }
+
     /// Table and directory number: where every key begins.
     fn head(table: u8, directory: DirectoryId) -> Vec<u8> {
         let mut out = Vec::with_capacity(40);

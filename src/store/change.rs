@@ -268,6 +268,16 @@ pub struct HistoryDraft {
     pub payload: Vec<u8>,
 }
 
+impl HistoryDraft {
+    /// Whether it is about this resource.
+    pub(in crate::store) fn is_about(
+        &self,
+        resource: (DirectoryId, ResourceKind, ResourceId),
+    ) -> bool {
+        (self.directory, self.kind, self.id) == resource
+    }
+}
+
 /// Changes that are made together or not at all, with what is to be remembered of them.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Transaction {

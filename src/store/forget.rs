@@ -26,7 +26,7 @@ impl Store {
         let forgotten = Arc::new(AtomicUsize::new(0));
         for directory in self.directories() {
             let directory = directory.id;
-            loop {
+            while !self.expired(directory, at, 1).is_empty() && !self.is_hurried() {
                 let counted = Arc::clone(&forgotten);
                 // Inside the commit thread: nobody can add a membership to one of them meanwhile.
                 let committed = self.commit_with(Box::new(move |view| {
@@ -49,9 +49,7 @@ impl Store {
                     };
                     (!transaction.changes.is_empty()).then_some(transaction)
                 }));
-                if committed?.is_none() || self.is_hurried() {
-                    break;
-                }
+                committed?;
             }
         }
         Ok(forgotten.load(Ordering::Relaxed))

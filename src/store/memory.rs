@@ -209,17 +209,7 @@ impl Memory {
     ) -> Effects {
         let mut effects = Effects::room_for(logged);
         for change in &logged.changes {
-            match change {
-                Made::Members {
-                    directory,
-                    group,
-                    members,
-                } => {
-                    let ready = ready.pop_front().unwrap_or_default();
-                    self.change_members(*directory, *group, members, ready, &mut effects.ops);
-                }
-                _ => self.apply_change(seq, change, &mut effects),
-            }
+            self.apply_change(seq, change, &mut ready, &mut effects);
         }
         // Entries are numbered in the order of a transaction, so its last one of a directory says
         // how far the directory is.
@@ -245,7 +235,13 @@ impl Memory {
     }
 
     /// Publishes one change.
-    fn apply_change(&mut self, seq: u64, change: &Made, effects: &mut Effects) {
+    fn apply_change(
+        &mut self,
+        seq: u64,
+        change: &Made,
+        ready: &mut VecDeque<ReadyMembers>,
+        effects: &mut Effects,
+    ) {
         let ops = &mut effects.ops;
         match change {
             Made::PutResource {
@@ -264,8 +260,14 @@ impl Memory {
                 let left = left.as_ref();
                 ops.extend(left.map(|left| self.put_deleted(*directory, *id, left.clone())));
             }
-            // Published where it is known what is ready.
-            Made::Members { .. } => {}
+            Made::Members {
+                directory,
+                group,
+                members,
+            } => {
+                let ready = ready.pop_front().unwrap_or_default();
+                self.change_members(*directory, *group, members, ready, ops);
+            }
             Made::Forget {
                 directory,
                 id,

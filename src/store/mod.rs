@@ -20,6 +20,7 @@ pub mod desk;
 mod edges;
 pub mod error;
 mod find;
+mod folder;
 mod forget;
 mod generation;
 mod header;

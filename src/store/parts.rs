@@ -14,7 +14,7 @@ use crate::store::snapshot;
 use crate::store::space::RESERVE;
 
 /// Bytes on disk, by part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Parts {
     /// The commit log with its spare segment.
     pub log: u64,

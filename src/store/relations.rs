@@ -42,10 +42,20 @@ pub struct GroupOf {
 pub struct Expired {
     /// Its id.
     pub id: ResourceId,
-    /// What is left of it.
-    pub row: DeletedRow,
     /// Its memberships: pairs of group and member.
     pub memberships: Vec<(ResourceId, ResourceId)>,
+}
+
+/// Up to `count` members of a group behind `after`.
+fn stretch(
+    found: &Directory,
+    group: ResourceId,
+    after: Option<ResourceId>,
+    count: usize,
+) -> Vec<Member> {
+    let members = found.edges.members(found.ends(), group, after, count);
+    let members = members.into_iter();
+    members.map(|(id, kind)| Member { id, kind }).collect()
 }
 
 impl View {
@@ -66,40 +76,35 @@ impl View {
         group: ResourceId,
         revision: Revision,
     ) -> Option<Vec<Member>> {
-        let mut members: Vec<Member> = Vec::new();
-        loop {
-            let stretch = self.in_directory(directory, |found| {
-                let slot = found.shelf(ResourceKind::Group).indexes.get(group)?;
-                let after = members.last().map(|member| member.id);
-                let (edges, ends) = (&found.edges, found.ends());
-                (slot.revision == revision)
-                    .then(|| edges.members(ends, group, after, STRETCH_MEMBERS))
-            })?;
-            let whole = stretch.len() < STRETCH_MEMBERS;
-            let stretch = stretch.into_iter();
-            members.extend(stretch.map(|(id, kind)| Member { id, kind }));
-            if whole {
-                return Some(members);
-            }
-        }
+        self.gather(directory, group, |at| at == revision)
     }
 
     /// The members of a group, at whatever revision: those that were there all the time, and some of
     /// those that came or went meanwhile.
     pub fn members_now(&self, directory: DirectoryId, group: ResourceId) -> Vec<Member> {
+        let members = self.gather(directory, group, |_revision| true);
+        members.unwrap_or_default()
+    }
+
+    /// The members of a group, as long as it is at a revision that fits.
+    fn gather(
+        &self,
+        directory: DirectoryId,
+        group: ResourceId,
+        fits: impl Fn(Revision) -> bool,
+    ) -> Option<Vec<Member>> {
         let mut members: Vec<Member> = Vec::new();
         loop {
+            let after = members.last().map(|member| member.id);
             let stretch = self.in_directory(directory, |found| {
-                let after = members.last().map(|member| member.id);
-                let (edges, ends) = (&found.edges, found.ends());
-                Some(edges.members(ends, group, after, STRETCH_MEMBERS))
-            });
-            let stretch = stretch.unwrap_or_default();
+                let slot = found.shelf(ResourceKind::Group).indexes.get(group)?;
+                let stretch = || stretch(found, group, after, STRETCH_MEMBERS);
+                fits(slot.revision).then(stretch)
+            })?;
             let whole = stretch.len() < STRETCH_MEMBERS;
-            let stretch = stretch.into_iter();
-            members.extend(stretch.map(|(id, kind)| Member { id, kind }));
+            members.extend(stretch);
             if whole {
-                return members;
+                return Some(members);
             }
         }
     }
@@ -111,11 +116,8 @@ impl View {
         group: ResourceId,
         count: usize,
     ) -> Vec<Member> {
-        let members = self.in_directory(directory, |found| {
-            let members = found.edges.members(found.ends(), group, None, count);
-            let members = members.into_iter().map(|(id, kind)| Member { id, kind });
-            Some(members.collect())
-        });
+        let members =
+            self.in_directory(directory, |found| Some(stretch(found, group, None, count)));
         members.unwrap_or_default()
     }
 
@@ -133,9 +135,7 @@ impl View {
             return None;
         };
         let found = memory.directories.get(&directory)?;
-        let members = found.edges.members(found.ends(), group, None, usize::MAX);
-        let members = members.into_iter().map(|(id, kind)| Member { id, kind });
-        Some((record, members.collect()))
+        Some((record, stretch(found, group, None, usize::MAX)))
     }
 
     /// How many members a group has.
@@ -243,9 +243,8 @@ impl View {
         let expired = self.in_directory(directory, |found| {
             let expired = found.deleted.iter();
             let expired = expired.filter(|(_id, held)| held.row.at < at).take(count);
-            let expired = expired.map(|(id, held)| Expired {
+            let expired = expired.map(|(id, _held)| Expired {
                 id: *id,
-                row: held.row.clone(),
                 memberships: found.edges.hidden_of(*id),
             });
             Some(expired.collect())

@@ -16,6 +16,16 @@ use crate::store::change::Index;
 /// Version of the bytes of a row.
 const VERSION: u8 = 1;
 
+/// Begins to read a row, which must be of that version.
+fn begin(row: &[u8]) -> Result<Input<'_>, BadBytes> {
+    let mut input = Input::new(row);
+    if input.u8()? == VERSION {
+        Ok(input)
+    } else {
+        Err(BadBytes)
+    }
+}
+
 /// A directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryRow {
@@ -52,10 +62,7 @@ impl DirectoryRow {
 
     /// Reads what [`DirectoryRow::encode`] wrote.
     pub(in crate::store) fn decode(row: &[u8]) -> Result<Self, BadBytes> {
-        let mut input = Input::new(row);
-        if input.u8()? != VERSION {
-            return Err(BadBytes);
-        }
+        let mut input = begin(row)?;
         let row = Self {
             id: DirectoryId(input.u32()?),
             name: DirectoryName::parse(input.text()?).map_err(|_bad_name| BadBytes)?,
@@ -122,10 +129,7 @@ impl DeletedRow {
 
     /// Reads what [`DeletedRow::encode`] wrote.
     pub(in crate::store) fn decode(row: &[u8]) -> Result<Self, BadBytes> {
-        let mut input = Input::new(row);
-        if input.u8()? != VERSION {
-            return Err(BadBytes);
-        }
+        let mut input = begin(row)?;
         let row = Self {
             kind: kind(&mut input)?,
             at: input.time()?,
@@ -228,10 +232,7 @@ impl TokenRow {
 
     /// Reads what [`TokenRow::encode`] wrote.
     pub(in crate::store) fn decode(row: &[u8]) -> Result<Self, BadBytes> {
-        let mut input = Input::new(row);
-        if input.u8()? != VERSION {
-            return Err(BadBytes);
-        }
+        let mut input = begin(row)?;
         let id = TokenId::parse(input.text()?).ok_or(BadBytes)?;
         let directory = Some(input.u32()?).filter(|id| *id != 0).map(DirectoryId);
         let scope = Scope::parse(input.text()?).ok_or(BadBytes)?;

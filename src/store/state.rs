@@ -242,7 +242,7 @@ impl State {
         let ended = self.walk(after, &mut |key, found| {
             let content = found.as_ref().map_or(0, |(_mark, content)| content.len());
             bytes = bytes.saturating_add(content);
-            let is_many = matches!(key, Key::Resource(..) | Key::Member(..) | Key::Deleted(..));
+            let is_many = key.is_of_many();
             cells.push((key, found));
             Ok(!is_many || (cells.len() < cells_max && bytes < bytes_max))
         })?;

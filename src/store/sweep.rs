@@ -198,7 +198,7 @@ impl Sweep {
         for ((key, found), known) in slice.cells.into_iter().zip(known) {
             self.findings.cells = self.findings.cells.saturating_add(1);
             match (found, known) {
-                (Ok((mark, _)), Known::Here(expected)) if mark != expected && is_told(&key) => {
+                (Ok((mark, _)), Known::Here(expected)) if mark != expected && key.is_of_many() => {
                     self.damaged(&key, expected);
                 }
                 (Ok((mark, _)), Known::Absent) => self.findings.surplus.push((key, mark)),
@@ -287,9 +287,4 @@ impl Sweep {
     pub fn judge(&mut self, tally: Tally) {
         self.findings.agrees = self.tally == tally;
     }
-}
-
-/// Whether memory tells when it is ahead of the state with a cell.
-const fn is_told(key: &Key) -> bool {
-    matches!(key, Key::Resource(..) | Key::Member(..) | Key::Deleted(..))
 }

@@ -27,6 +27,7 @@ use crate::audit::bytes::BadBytes;
 use crate::audit::bytes::Input;
 use crate::base::clock::Timestamp;
 use crate::store::cell::Tally;
+use crate::store::folder;
 use crate::store::header::BadHeader;
 use crate::store::header::Form;
 use crate::store::log::frame::StoreId;
@@ -196,21 +197,10 @@ fn name(seq: u64) -> String {
 ///
 /// What the machine says.
 pub fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let entries = match fs::read_dir(dir.join(FOLDER)) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        let seq = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
-        if let Some(seq) = seq.and_then(|seq| seq.parse().ok()) {
-            found.push((seq, entry.path()));
-        }
-    }
-    found.sort_unstable_by(|a, b| b.cmp(a));
+    let mut found = folder::list(&dir.join(FOLDER), |name| {
+        name.strip_suffix(SUFFIX)?.parse().ok()
+    })?;
+    found.reverse();
     Ok(found)
 }
 

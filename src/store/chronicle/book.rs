@@ -25,6 +25,7 @@ use crate::store::chronicle::file::Place;
 use crate::store::chronicle::position::Mark;
 use crate::store::chronicle::scan::Scan;
 use crate::store::chronicle::scan::Step;
+use crate::store::folder;
 use crate::store::log::frame::StoreId;
 use crate::store::log::segment;
 
@@ -105,23 +106,7 @@ pub struct Book {
 ///
 /// What the machine says.
 pub fn list(dir: &Path, place: Place) -> io::Result<Vec<(u64, PathBuf)>> {
-    let entries = match fs::read_dir(place.folder(dir)) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        found.extend(
-            name.to_str()
-                .and_then(|name| place.first_of(name))
-                .map(|first| (first, entry.path())),
-        );
-    }
-    found.sort();
-    Ok(found)
+    folder::list(&place.folder(dir), |name| place.first_of(name))
 }
 
 /// Makes a folder for its owner alone, durably.

@@ -151,7 +151,7 @@ impl Memory {
         directory: DirectoryId,
         group: ResourceId,
         members: &[(ResourceId, bool)],
-        ready: ReadyMembers,
+        mut ready: ReadyMembers,
         ops: &mut Vec<Op>,
     ) {
         self.tickets = self.tickets.saturating_add(1);
@@ -161,11 +161,11 @@ impl Memory {
             edges.change(ends, group, members, &ready.nodes);
             found.pending_members.insert(group, ticket);
         }
-        ops.extend(ready.ops);
         // Operations reach the state in their order: with the last one it has them all.
-        if let Some(last) = ops.last_mut() {
+        if let Some(last) = ready.ops.last_mut() {
             last.ticket = ticket;
         }
+        ops.append(&mut ready.ops);
     }
 
     /// Publishes what is left of a resource that was deleted.

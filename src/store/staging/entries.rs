@@ -4,6 +4,7 @@ use crate::audit::entry::AuditDraft;
 use crate::audit::entry::AuditEntry;
 use crate::audit::history::HistoryEntry;
 use crate::base::clock::Timestamp;
+use crate::base::ident::DirectoryId;
 use crate::base::ident::ResourceId;
 use crate::scim::json::write_plain;
 use crate::store::change::HistoryDraft;
@@ -27,39 +28,40 @@ impl Attempt<'_> {
     /// number of the last of them. To be called before the resource is stored: a stored record
     /// holds the number of the entry that wrote it.
     pub fn number_entries(&mut self, resource: ResourceKey, last: Option<u64>) -> Option<u64> {
-        let of = |draft: &HistoryDraft| (draft.directory, draft.kind, draft.id) == resource;
         let mine = self.drafts.iter_mut();
         let mine: Vec<HistoryDraft> = mine
-            .filter(|draft| draft.as_ref().is_some_and(of))
+            .filter(|draft| draft.as_ref().is_some_and(|draft| draft.is_about(resource)))
             .filter_map(Option::take)
             .collect();
-        let mut previous = last.unwrap_or_default();
-        let mut number = None;
         for draft in mine {
-            let next = self.next_number(&draft);
-            number = Some(next);
-            self.numbered.push(Numbered {
-                draft,
-                number: next,
-                previous,
-            });
-            previous = next;
+            self.number_entry(draft, last);
         }
         // What was numbered before in this transaction still is the last one.
-        let mut numbered = self.numbered.iter().rev();
-        number.or_else(|| {
-            let found = numbered.find(|entry| of(&entry.draft));
-            found.map(|entry| entry.number)
-        })
+        self.last_entry(resource).map(|entry| entry.number)
+    }
+
+    /// Numbers a history entry. `last` is the resource's last one before this transaction.
+    fn number_entry(&mut self, draft: HistoryDraft, last: Option<u64>) {
+        let before = self.last_entry((draft.directory, draft.kind, draft.id));
+        let previous = before.map(|entry| entry.number).or(last);
+        let number = self.next_number(draft.directory);
+        self.numbered.push(Numbered {
+            draft,
+            number,
+            previous: previous.unwrap_or_default(),
+        });
+    }
+
+    /// The last history entry about a resource that has its number.
+    fn last_entry(&mut self, resource: ResourceKey) -> Option<&mut Numbered> {
+        let mut entries = self.numbered.iter_mut().rev();
+        entries.find(|entry| entry.draft.is_about(resource))
     }
 
     /// Drops the history entries about a resource to which nothing happens.
     pub fn drop_entries(&mut self, resource: ResourceKey) {
         for draft in &mut self.drafts {
-            let of = |draft: &HistoryDraft| (draft.directory, draft.kind, draft.id) == resource;
-            if draft.as_ref().is_some_and(of) {
-                *draft = None;
-            }
+            draft.take_if(|draft| draft.is_about(resource));
         }
     }
 
@@ -70,9 +72,7 @@ impl Attempt<'_> {
         members: &[(ResourceId, bool)],
         left: &[ResourceId],
     ) {
-        let mut entries = self.numbered.iter_mut().rev();
-        let of = |draft: &HistoryDraft| (draft.directory, draft.kind, draft.id) == group;
-        let Some(entry) = entries.find(|entry| of(&entry.draft)) else {
+        let Some(entry) = self.last_entry(group) else {
             return;
         };
         let ids = |came: bool| {
@@ -103,18 +103,8 @@ impl Attempt<'_> {
     pub fn finish_history(&mut self) -> Result<(), Reject> {
         for draft in std::mem::take(&mut self.drafts).into_iter().flatten() {
             let resource = (draft.directory, draft.kind, draft.id);
-            let mut numbered = self.numbered.iter().rev();
-            let before = numbered
-                .find(|entry| (entry.draft.directory, entry.draft.kind, entry.draft.id) == resource)
-                .map(|entry| entry.number);
             let last = self.resource(resource).map(|current| current.history);
-            let number = self.next_number(&draft);
-            let previous = before.or(last).unwrap_or_default();
-            self.numbered.push(Numbered {
-                draft,
-                number,
-                previous,
-            });
+            self.number_entry(draft, last);
         }
         for entry in std::mem::take(&mut self.numbered) {
             let draft = entry.draft;
@@ -137,9 +127,8 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// The next number in the history of an entry's directory.
-    fn next_number(&mut self, draft: &HistoryDraft) -> u64 {
-        let id = draft.directory;
+    /// The next number in the history of a directory.
+    fn next_number(&mut self, id: DirectoryId) -> u64 {
         let last = self.own.histories.get(&id);
         let last = last.or_else(|| self.decided.histories.get(&id)).copied();
         let published = self.memory.directories.get(&id);

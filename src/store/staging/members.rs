@@ -243,7 +243,7 @@ impl Attempt<'_> {
         record.revision = current.revision.next();
         record.modified = self.at;
         for draft in self.drafts.iter_mut().flatten() {
-            if (draft.directory, draft.kind, draft.id) == resource {
+            if draft.is_about(resource) {
                 draft.revision = record.revision;
             }
         }

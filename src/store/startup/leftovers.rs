@@ -5,22 +5,12 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::store::folder;
+
 /// The files in `dir` whose name fits; none when there is no such directory.
 fn files(dir: &Path, fits: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_name().to_str().is_some_and(&fits) {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    Ok(found)
+    let found = folder::list(dir, |name| fits(name).then(|| name.to_owned()))?;
+    Ok(found.into_iter().map(|(_name, path)| path).collect())
 }
 
 /// Removes what an interrupted sled leaves behind and then stumbles over: it takes the half-written
