@@ -43,6 +43,8 @@ const OUTSIDERS: u64 = 100;
 const PARALLEL: u64 = 5;
 /// Changes that are made before those that count.
 const WARM_UP: u64 = 40;
+/// How long reads go on before something happens beside them.
+const SETTLING: Duration = Duration::from_millis(500);
 /// Longest that reads go on beside something.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -282,13 +284,13 @@ impl Subject<'_> {
             return Ok((None, None, None));
         };
         let until = Instant::now() + self.time;
-        let others = Others::start(drive);
+        let others = Others::start(drive).await;
         let mut heavy = Vec::new();
         while Instant::now() < until || heavy.is_empty() {
             heavy.push(self.read(wire, many).await?);
         }
         let read = others.stop(heavy).await?;
-        let others = Others::start(drive);
+        let others = Others::start(drive).await;
         let (mut heavy, mut ids) = (Vec::new(), Vec::new());
         for _ in 0..TIMES {
             let (took, id) = self.create(wire, self.many).await?;
@@ -296,7 +298,7 @@ impl Subject<'_> {
             ids.push(id);
         }
         let create = others.stop(heavy).await?;
-        let others = Others::start(drive);
+        let others = Others::start(drive).await;
         let mut heavy = Vec::new();
         for id in ids {
             heavy.push(self.delete(wire, &id).await?);
@@ -357,16 +359,17 @@ struct Others {
 }
 
 impl Others {
-    /// Begins them.
-    fn start(drive: &Drive) -> Self {
+    /// Begins them, and waits until they are under way: a connection begins with a handshake.
+    async fn start(drive: &Drive) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let drive = Drive {
             stop: Some(Arc::clone(&stop)),
-            warm_up: Duration::ZERO,
+            warm_up: SETTLING,
             time: PATIENCE,
             ..drive.clone()
         };
         let task = tokio::spawn(async move { drive.run().await });
+        tokio::time::sleep(SETTLING).await;
         Self { stop, task }
     }
 
