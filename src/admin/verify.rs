@@ -157,7 +157,7 @@ impl Admin {
         self.verify_state(&mut report)?;
         for row in self.store.directories() {
             let directory = self.directories.open(row);
-            for kind in [ResourceKind::User, ResourceKind::Group] {
+            for kind in ResourceKind::ALL {
                 self.verify_resources(&directory, kind, repair.then_some(actor), &mut report)?;
             }
             if !directory.memberships_are_balanced() {

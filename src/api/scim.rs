@@ -178,7 +178,7 @@ impl Api {
         }
         let kinds = match asked.target {
             Target::Collection(kind) => vec![kind],
-            _ => vec![ResourceKind::User, ResourceKind::Group],
+            _ => ResourceKind::ALL.to_vec(),
         };
         let (mut lists, mut refused) = (Vec::new(), None);
         for kind in kinds {

@@ -182,10 +182,8 @@ impl Directory {
 
     /// Whether an id is somebody's, or was until not long ago.
     fn was_ever(&self, id: ResourceId) -> bool {
-        let mut kinds = [ResourceKind::User, ResourceKind::Group].into_iter();
         let directory = self.row.id;
-        kinds.any(|kind| self.store.exists(directory, kind, id))
-            || self.store.deleted(directory, id).is_some()
+        self.store.kind_of(directory, id).is_some() || self.store.deleted(directory, id).is_some()
     }
 
     /// The members of a group that a filter chooses, or that it may have once `before` is done.
@@ -205,8 +203,7 @@ impl Directory {
             change::MemberStep::Remove(_) | change::MemberStep::Leave(_) => &[],
         });
         for id in added {
-            let mut kinds = [ResourceKind::User, ResourceKind::Group].into_iter();
-            let kind = kinds.find(|kind| self.store.exists(self.row.id, *kind, *id));
+            let kind = self.store.kind_of(self.row.id, *id);
             members.extend(kind.map(|kind| MemberOf { id: *id, kind }));
         }
         members.retain(|member| {

@@ -138,6 +138,11 @@ impl View {
         Some((record, stretch(found, group, None, usize::MAX)))
     }
 
+    /// What the resource of this id is, when there is one.
+    pub fn kind_of(&self, directory: DirectoryId, id: ResourceId) -> Option<ResourceKind> {
+        self.in_directory(directory, |found| Some(found.ends().node(id)?.kind()))
+    }
+
     /// How many members a group has.
     pub fn member_count(&self, directory: DirectoryId, group: ResourceId) -> usize {
         let count = self.in_directory(directory, |found| {

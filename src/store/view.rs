@@ -165,11 +165,11 @@ impl View {
     /// Bytes of all resources and memberships as they are stored.
     pub(in crate::store) fn live_bytes(&self) -> u64 {
         let memory = self.memory();
-        let kinds = [ResourceKind::User, ResourceKind::Group];
         let directories = memory.directories.values();
         directories
             .flat_map(|found| {
-                let resources = kinds.map(|kind| found.shelf(kind).indexes.live_bytes());
+                let resources =
+                    ResourceKind::ALL.map(|kind| found.shelf(kind).indexes.live_bytes());
                 let edges = found
                     .edges
                     .count()

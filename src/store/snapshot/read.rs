@@ -170,7 +170,7 @@ fn rows(input: &mut Input<'_>, memory: &mut Memory) -> Result<(), Useless> {
 fn stretch(input: &mut Input<'_>, memory: &mut Memory) -> Result<(), Useless> {
     let directory = DirectoryId(input.u32()?);
     let name = input.text()?;
-    let kinds = [ResourceKind::User, ResourceKind::Group];
+    let kinds = ResourceKind::ALL;
     let of = kinds.into_iter().find(|of| of.name() == name);
     // Its directory went before the stretch could be taken.
     if !input.rest().is_empty() {

@@ -105,7 +105,7 @@ pub fn take(dir: &Path, store: StoreId, view: &View) -> io::Result<Unused> {
 
 /// Writes what is known of the resources of a directory.
 fn resources(out: &mut Sections, view: &View, directory: DirectoryId) -> io::Result<()> {
-    for of in [ResourceKind::User, ResourceKind::Group] {
+    for of in ResourceKind::ALL {
         let mut next = Some(0);
         while let Some(from) = next {
             let mut stretch = vec![kind::STRETCH];

@@ -29,7 +29,7 @@ type GroupKey = (DirectoryId, ResourceId);
 impl Attempt<'_> {
     /// Whether there is a user or a group with this id now.
     fn exists(&self, directory: DirectoryId, id: ResourceId) -> bool {
-        let mut kinds = [ResourceKind::User, ResourceKind::Group].into_iter();
+        let mut kinds = ResourceKind::ALL.into_iter();
         kinds.any(|kind| self.resource((directory, kind, id)).is_some())
     }
 
